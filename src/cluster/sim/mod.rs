@@ -1,0 +1,8 @@
+//! The simulated cluster: a deterministic Kubernetes in virtual time, with the application on it, in this process.
+//!
+//! `world` owns the state and the clock; everything else is functions over it. Reads go through `api`, which never
+//! changes the world; writes go through `api` too (admission, defaults, validation) and end in `store`, whose changes
+//! wake controllers, scheduler, kubelets and the network through one event queue.
+
+pub mod queue;
+pub mod store;

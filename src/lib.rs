@@ -1,0 +1,13 @@
+//! Gymnasium environments for agents that operate Kubernetes applications.
+//!
+//! The core resets, steps and observes an application with an injected fault, on a deterministic simulated cluster or a
+//! live one. Start reading at `session`, which is the whole episode in order. Layers only look down
+//! (`tests/it/tidy.rs` holds the table); ARCHITECTURE.md explains why each is there.
+
+pub mod rng;
+pub mod time;
+
+pub mod object;
+pub mod workload;
+
+pub mod cluster;
