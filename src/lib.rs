@@ -8,6 +8,10 @@ pub mod rng;
 pub mod time;
 
 pub mod object;
+
+pub mod app;
 pub mod workload;
 
 pub mod cluster;
+
+pub mod tool;

@@ -147,7 +147,7 @@ impl Json {
     }
 
     /// The element `index`; [`Json::Null`] when there is none.
-    pub fn index(&self, index: usize) -> &Json {
+    pub fn nth(&self, index: usize) -> &Json {
         self.items().get(index).unwrap_or(&NULL)
     }
 

@@ -4,5 +4,16 @@
 //! changes the world; writes go through `api` too (admission, defaults, validation) and end in `store`, whose changes
 //! wake controllers, scheduler, kubelets and the network through one event queue.
 
+pub mod world;
+
+pub mod api;
+pub mod controllers;
+pub mod exec;
+pub mod history;
+pub mod kubelet;
+pub mod network;
+pub mod programs;
 pub mod queue;
+pub mod scheduler;
 pub mod store;
+pub mod traffic;

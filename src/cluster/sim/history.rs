@@ -1,0 +1,114 @@
+//! The truth about the past: container runs, regimes of traffic, outside requests. Append-only; logs derive from it.
+
+use crate::time::SimTime;
+use arcstr::ArcStr;
+use imbl::{OrdMap, Vector};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Names one run of one container.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RunId(pub u64);
+
+/// What a container was started with. Built by the kubelet from pod, image and volumes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Namespace of the pod.
+    pub namespace: ArcStr,
+    /// Pod.
+    pub pod: ArcStr,
+    /// The pod's uid.
+    pub pod_uid: ArcStr,
+    /// The pod's IP.
+    pub pod_ip: ArcStr,
+    /// Node.
+    pub node: ArcStr,
+    /// Container.
+    pub container: ArcStr,
+    /// Image as the pod names it.
+    pub image: ArcStr,
+    /// Program and arguments: the pod's command and args, else the image's.
+    pub argv: Vec<ArcStr>,
+    /// Environment, resolved.
+    pub env: BTreeMap<ArcStr, ArcStr>,
+    /// Files that volumes put into the container (ConfigMaps, Secrets, projected tokens), by path.
+    pub files: BTreeMap<ArcStr, ArcStr>,
+    /// Where persistent data is mounted: mount path → identity of the storage (the PV's path or name, `emptyDir/UID/NAME` …).
+    pub data: BTreeMap<ArcStr, ArcStr>,
+    /// Memory limit in bytes, if any.
+    pub memory_limit: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    /// When.
+    pub at: SimTime,
+    /// Exit code.
+    pub exit_code: i32,
+    /// `Error`, `Completed`, `OOMKilled` …
+    pub reason: ArcStr,
+}
+
+/// One run of one container.
+#[derive(Clone, Debug)]
+pub struct ContainerRun {
+    /// Its name in the history.
+    pub id: RunId,
+    /// What it was started with.
+    pub launch: Arc<Launch>,
+    /// How many runs of this container came before it.
+    pub restart: u32,
+    /// When it started.
+    pub started_at: SimTime,
+    /// How it ended; `None` while it runs.
+    pub end: Option<RunEnd>,
+    /// Lines it wrote for reasons of its own (start-up, crash), in order; lines written on requests are derived.
+    pub lines: Vector<(SimTime, ArcStr)>,
+}
+
+/// What happened.
+#[derive(Clone, Default)]
+pub struct History {
+    runs: OrdMap<RunId, ContainerRun>,
+    started: u64,
+}
+
+impl History {
+    /// Records that a container started.
+    pub fn start(&mut self, launch: Arc<Launch>, restart: u32, at: SimTime) -> RunId {
+        self.started += 1;
+        let id = RunId(self.started);
+        self.runs.insert(id, ContainerRun { id, launch, restart, started_at: at, end: None, lines: Vector::new() });
+        id
+    }
+
+    /// Records a line that a run wrote.
+    pub fn write(&mut self, id: RunId, at: SimTime, line: impl Into<ArcStr>) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.lines.push_back((at, line.into()));
+        }
+    }
+
+    /// Records how a run ended; the first end counts.
+    pub fn end(&mut self, id: RunId, end: RunEnd) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.end.get_or_insert(end);
+        }
+    }
+
+    /// A run.
+    pub fn run(&self, id: RunId) -> Option<&ContainerRun> {
+        self.runs.get(&id)
+    }
+
+    /// Every run that is remembered, oldest first.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &ContainerRun> {
+        self.runs.values()
+    }
+
+    /// Forgets a run: the kubelet removed its container and log.
+    pub fn forget(&mut self, id: RunId) {
+        self.runs.remove(&id);
+    }
+}

@@ -1,0 +1,3 @@
+//! What the agent acts with: the tool table, the action grammar, and the commands of its shell.
+
+pub mod kubectl;
