@@ -1,0 +1,234 @@
+"""The runbook: an honest, rule-based troubleshooter.
+
+It sees only what any agent sees and knows no problem by name. Like an operator with a checklist it looks at workloads, pods,
+events, Services and their endpoints, and at what was rolled out lately; forms a finding about one workload; repairs it by the
+rule for that kind of finding; checks the result; and submits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from aiopslab.agents.prompt import namespace_of
+from aiopslab.agents.tables import parse_table
+
+__all__ = ["Finding", "RunbookAgent"]
+
+#: Pod states that are trouble by themselves, from the worst.
+_BAD_STATES = (
+    "CrashLoopBackOff",
+    "Error",
+    "OOMKilled",
+    "RunContainerError",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "Pending",
+    "ContainerStatusUnknown",
+)
+_IMAGE_STATES = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
+
+Plan = Generator[str, str, None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a workload.
+
+    Attributes:
+        workload: Name of the Deployment or Service.
+        kind: ``scaled-to-zero``, ``crash``, ``image``, ``unscheduled``, ``no-endpoints``, ``unready`` or ``changed``.
+        evidence: What was seen.
+        replicas: Replicas it had before, where that is known.
+    """
+
+    workload: str
+    kind: str
+    evidence: str
+    replicas: int = 1
+
+
+class RunbookAgent:
+    """Follows a troubleshooting checklist.
+
+    Args:
+        env: Environment to play; nothing is read from it but observations.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any] | None = None) -> None:
+        self._plan: Plan | None = None
+        self._begun = False
+
+    def reset(self, observation: str, info: dict[str, Any]) -> None:
+        """Begins an episode."""
+        self._plan = _work(namespace_of(observation), info["task"])
+        self._begun = False
+
+    def act(self, observation: str, info: dict[str, Any]) -> str:
+        """The next action after an observation."""
+        if self._plan is None:
+            raise RuntimeError("the agent has no episode; call reset first")
+        if not self._begun:
+            self._begun = True
+            return next(self._plan)
+        return self._plan.send(observation)
+
+    def __repr__(self) -> str:
+        return "RunbookAgent()"
+
+
+def _shell(command: str) -> str:
+    escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+    return f'exec_shell("{escaped}")'
+
+
+def _work(namespace: str, task: str) -> Plan:
+    """The whole checklist: look, and then answer or repair."""
+    finding = yield from _diagnose(namespace)
+    if task == "mitigation":
+        for _ in range(3):
+            if finding is None:
+                break
+            yield from _repair(namespace, finding)
+            yield from _verify(namespace, finding)
+            finding = yield from _diagnose(namespace, again=True)
+    yield _answer(task, finding)
+    while True:  # the environment refused the answer's form
+        yield _answer(task, finding)
+
+
+def _diagnose(namespace: str, *, again: bool = False) -> Generator[str, str, Finding | None]:
+    """Looks from the obvious to the hidden, and stops at the first finding."""
+    deployments = yield _shell(f"kubectl get deployments -n {namespace}")
+    pods = yield _shell(f"kubectl get pods -n {namespace}")
+    events = yield _shell(f"kubectl get events -n {namespace} --sort-by=.lastTimestamp")
+    finding = _idle_workload(deployments, events) or _bad_pod(pods, deployments, events)
+    if finding is not None:
+        return (yield from _confirm(namespace, finding))
+    endpoints = yield _shell(f"kubectl get endpoints -n {namespace}")
+    finding = _no_endpoints(endpoints)
+    if finding is not None or again:
+        return finding
+    replicasets = yield _shell(f"kubectl get replicasets -n {namespace} --sort-by=.metadata.creationTimestamp")
+    return _recent_change(replicasets, deployments)
+
+
+def _idle_workload(deployments: str, events: str) -> Finding | None:
+    """A Deployment that asks for no pods."""
+    for row in parse_table(deployments):
+        if row.get("READY", "").endswith("/0"):
+            name = row["NAME"]
+            before = [int(n) for n in re.findall(rf"Scaled down replica set {re.escape(name)}-\w+ from (\d+) to 0", events)]
+            return Finding(name, "scaled-to-zero", f"deployment {name} wants 0 replicas", max(before, default=1))
+    return None
+
+
+def _bad_pod(pods: str, deployments: str, events: str) -> Finding | None:
+    """The pod in the worst state, or the one that restarted most recently."""
+    rows = [row for row in parse_table(pods) if row.get("NAME")]
+    owners = [row["NAME"] for row in parse_table(deployments)]
+    for state in _BAD_STATES:
+        for row in rows:
+            if state in row["STATUS"].split(":") or row["STATUS"] == state:
+                return Finding(_owner(row["NAME"], owners), _kind_of(state), f"pod {row['NAME']} is {row['STATUS']}")
+    restarted = [(age, row) for row in rows if (age := _seconds_since_restart(row["RESTARTS"])) is not None and age < 600]
+    if restarted:
+        _, row = min(restarted, key=lambda pair: pair[0])
+        return Finding(_owner(row["NAME"], owners), "crash", f"pod {row['NAME']} restarted {row['RESTARTS']}")
+    for row in rows:
+        ready, _, wanted = row["READY"].partition("/")
+        if ready != wanted and row["STATUS"] == "Running":
+            return Finding(_owner(row["NAME"], owners), "unready", f"pod {row['NAME']} is {row['READY']} ready")
+    return None
+
+
+def _kind_of(state: str) -> str:
+    if state in _IMAGE_STATES:
+        return "image"
+    return "unscheduled" if state == "Pending" else "crash"
+
+
+def _seconds_since_restart(restarts: str) -> float | None:
+    found = re.search(r"\((.+) ago\)", restarts)
+    if found is None:
+        return None
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    return float(sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([dhms])", found.group(1))))
+
+
+def _owner(pod: str, owners: list[str]) -> str:
+    """The Deployment whose pod this is: the longest name that the pod's begins with."""
+    fitting = [name for name in owners if re.fullmatch(rf"{re.escape(name)}-[a-z0-9]+-[a-z0-9]+", pod)]
+    return max(fitting, key=len, default=pod.rsplit("-", 2)[0])
+
+
+def _no_endpoints(endpoints: str) -> Finding | None:
+    for row in parse_table(endpoints):
+        if row.get("ENDPOINTS") == "<none>":
+            return Finding(row["NAME"], "no-endpoints", f"service {row['NAME']} has no endpoints")
+    return None
+
+
+def _recent_change(replicasets: str, deployments: str) -> Finding | None:
+    """A Deployment with more than one ReplicaSet: something was rolled out after the first deploy."""
+    owners = [row["NAME"] for row in parse_table(deployments)]
+    names = [row["NAME"].rsplit("-", 1)[0] for row in parse_table(replicasets)]
+    changed = [name for name in owners if names.count(name) > 1]
+    return Finding(changed[-1], "changed", f"deployment {changed[-1]} was changed since it was deployed") if changed else None
+
+
+def _confirm(namespace: str, finding: Finding) -> Generator[str, str, Finding]:
+    """Reads what the suspect itself says, for the record and for whoever reads the trajectory."""
+    if finding.kind == "crash":
+        yield _shell(f"kubectl logs deployment/{finding.workload} -n {namespace} --tail=25")
+    if finding.kind in ("crash", "image", "unscheduled", "unready"):
+        yield _shell(f"kubectl describe deployment {finding.workload} -n {namespace}")
+        yield _shell(f"kubectl rollout history deployment/{finding.workload} -n {namespace}")
+    return finding
+
+
+def _repair(namespace: str, finding: Finding) -> Plan:
+    """The rule for the finding's kind."""
+    target = f"deployment/{finding.workload}"
+    if finding.kind == "scaled-to-zero":
+        yield _shell(f"kubectl scale {target} -n {namespace} --replicas={finding.replicas}")
+        return
+    undone = yield _shell(f"kubectl rollout undo {target} -n {namespace}")
+    if "rolled back" not in undone and "skipped rollback" not in undone:
+        yield _shell(f"kubectl rollout restart {target} -n {namespace}")
+
+
+def _verify(namespace: str, finding: Finding) -> Plan:
+    """Waits for the rollout, and then long enough for a crash to show."""
+    yield _shell(f"kubectl rollout status deployment/{finding.workload} -n {namespace} --timeout=25s")
+    yield _shell("sleep 20")
+
+
+def _answer(task: str, finding: Finding | None) -> str:
+    if task == "detection":
+        return f'submit("{"No" if finding is None else "Yes"}")'
+    if task == "localization":
+        return "submit([])" if finding is None else f'submit(["{finding.workload}"])'
+    if task == "analysis":
+        level, kind = _LABELS[finding.kind if finding else "changed"]
+        return f'submit({{"system_level": "{level}", "fault_type": "{kind}"}})'
+    return "submit()"
+
+
+#: AIOpsLab's labels of what the checklist can tell apart.
+_LABELS = {
+    "scaled-to-zero": ("Virtualization", "Operation Error"),
+    "crash": ("Application", "Misconfiguration"),
+    "image": ("Virtualization", "Misconfiguration"),
+    "unscheduled": ("Virtualization", "Dependency Problem"),
+    "no-endpoints": ("Virtualization", "Misconfiguration"),
+    "unready": ("Application", "Misconfiguration"),
+    "changed": ("Application", "Misconfiguration"),
+}
