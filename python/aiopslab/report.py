@@ -73,7 +73,9 @@ class Transcript:
         closing = trajectory.closing or {}
         solved = trajectory.success
         verdict = self._paint("32;1", "SOLVED") if solved else self._paint("31;1", "NOT SOLVED")
-        self._print(f"\n{verdict}   score {trajectory.score:.2f}   steps {len(trajectory.steps)}   ended by {closing.get('terminated_reason')}")
+        self._print(
+            f"\n{verdict}   score {trajectory.score:.2f}   steps {len(trajectory.steps)}   ended by {closing.get('terminated_reason')}"
+        )
         for check in (closing.get("grade") or {}).get("checks", []):
             mark = self._paint("32", "pass") if check["passed"] else self._paint("31", "FAIL")
             self._print(f"  {mark}  {check['name']}: {check['saw']}")

@@ -44,7 +44,12 @@ def test_run_as_json(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["fly"], 2), (["run", "nothing"], 2), (["run", "misconfig_app_hotel_res-mitigation-1", "--cluster", "moon"], 2), (["replay", "no"], 2)],
+    [
+        (["fly"], 2),
+        (["run", "nothing"], 2),
+        (["run", "misconfig_app_hotel_res-mitigation-1", "--cluster", "moon"], 2),
+        (["replay", "no"], 2),
+    ],
 )
 def test_exit_codes(arguments, code, tmp_path):
     failed = run(*arguments, cwd=tmp_path)
