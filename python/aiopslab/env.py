@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 
@@ -64,7 +64,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         InvalidConfig: An argument is out of range or names a mode that is not built; the message names those that are.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012 - Gymnasium declares it per instance
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             result = self._core.step(str(action))
             shown = str(action)
         self._frame(f"> {shown}\n{result[0]}")
-        return result  # type: ignore[no-any-return]
+        return result
 
     def call_tool(self, name: str, arguments: dict[str, Any] | None = None) -> str:
         """Plays one step by a tool's name, and returns only what the tool printed."""
@@ -217,7 +217,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             raise InvalidConfig("oracle_actions tells the answer; make the environment with allow_oracle=True to use it")
         return list(self._core.oracle_actions())
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The last exchange: as a text in mode ``ansi``; printed by ``step`` in mode ``human``."""
         if self.render_mode == "ansi":
             return self._last_frame

@@ -120,7 +120,7 @@ class ToolCallSpace(gymnasium.Space[dict[str, Any]]):
         if schema is None:
             return False
         if isinstance(value, bool):
-            return schema["type"] == "boolean"
+            return bool(schema["type"] == "boolean")
         return isinstance(value, self._TYPES[schema["type"]])
 
     def __eq__(self, other: object) -> bool:

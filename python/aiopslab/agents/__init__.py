@@ -18,7 +18,17 @@ from aiopslab.errors import InvalidConfig
 __all__ = ["AGENTS", "HumanAgent", "OracleAgent", "RandomAgent", "RunbookAgent", "make"]
 
 #: Agents by name.
-AGENTS = {"oracle": OracleAgent, "random": RandomAgent, "runbook": RunbookAgent, "human": HumanAgent}
+AGENTS: dict[str, type[OracleAgent | RandomAgent | RunbookAgent | HumanAgent]] = {
+    "oracle": OracleAgent,
+    "random": RandomAgent,
+    "runbook": RunbookAgent,
+    "human": HumanAgent,
+}
+    "oracle": OracleAgent,
+    "random": RandomAgent,
+    "runbook": RunbookAgent,
+    "human": HumanAgent,
+}
 
 
 def make(name: str, env: gymnasium.Env[Any, Any]) -> OracleAgent | RandomAgent | RunbookAgent | HumanAgent:

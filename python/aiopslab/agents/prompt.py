@@ -8,10 +8,10 @@ __all__ = ["namespace_of"]
 
 
 def namespace_of(observation: str) -> str:
-    """The namespace that the task names on its ``Namespace:`` line, or ``default``.
+    r"""The namespace that the task names on its ``Namespace:`` line, or ``default``.
 
     Example:
-        >>> namespace_of("Service Name: hotel\\nNamespace: test-hotel-reservation\\n")
+        >>> namespace_of("Service Name: hotel\nNamespace: test-hotel-reservation\n")
         'test-hotel-reservation'
     """
     found = re.search(r"^\s*[-*]?\s*Namespace:\s*(\S+)", observation, re.MULTILINE | re.IGNORECASE)

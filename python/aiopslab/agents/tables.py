@@ -8,10 +8,10 @@ __all__ = ["parse_table"]
 
 
 def parse_table(text: str) -> list[dict[str, str]]:
-    """The rows of the first table in ``text`` by column name; cells end where the next header begins.
+    r"""The rows of the first table in ``text`` by column name; cells end where the next header begins.
 
     Example:
-        >>> parse_table("NAME   READY   RESTARTS\\ngeo    0/1     3 (4s ago)\\n")
+        >>> parse_table("NAME   READY   RESTARTS\ngeo    0/1     3 (4s ago)\n")
         [{'NAME': 'geo', 'READY': '0/1', 'RESTARTS': '3 (4s ago)'}]
         >>> parse_table("No resources found in x namespace.")
         []
