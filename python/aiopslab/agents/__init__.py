@@ -24,11 +24,6 @@ AGENTS: dict[str, type[OracleAgent | RandomAgent | RunbookAgent | HumanAgent]] =
     "runbook": RunbookAgent,
     "human": HumanAgent,
 }
-    "oracle": OracleAgent,
-    "random": RandomAgent,
-    "runbook": RunbookAgent,
-    "human": HumanAgent,
-}
 
 
 def make(name: str, env: gymnasium.Env[Any, Any]) -> OracleAgent | RandomAgent | RunbookAgent | HumanAgent:
