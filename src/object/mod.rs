@@ -3,9 +3,12 @@
 //! An [`Object`] is a [`Json`] value with accessors; nothing here knows a cluster.
 
 mod json;
+pub mod qos;
+pub mod quantity;
 pub mod resource;
 
 pub use json::{Json, Map, NULL};
+pub use quantity::Quantity;
 pub use resource::{ResourceRef, ResourceType};
 
 use crate::time::SimTime;

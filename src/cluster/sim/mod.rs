@@ -7,6 +7,7 @@
 pub mod world;
 
 pub mod api;
+pub mod cluster;
 pub mod controllers;
 pub mod exec;
 pub mod history;

@@ -59,6 +59,13 @@ pub struct Key {
     pub name: ArcStr,
 }
 
+impl Kind {
+    /// Whether the kind was added by a CustomResourceDefinition.
+    pub fn is_custom(self) -> bool {
+        usize::from(self.0) >= builtin().len()
+    }
+}
+
 impl Key {
     /// The key of an object.
     pub fn new(kind: Kind, namespace: impl Into<ArcStr>, name: impl Into<ArcStr>) -> Self {
@@ -111,7 +118,11 @@ impl Store {
         if resource.group == "events.k8s.io" {
             return Some(Kind::EVENT);
         }
-        let all = builtin().iter().chain(self.custom.iter());
+        let all = || builtin().iter().chain(self.custom.iter());
+        if let Some(at) = all().position(|r| std::ptr::eq(&raw const **r, resource)) {
+            return u16::try_from(at).ok().map(Kind);
+        }
+        let all = all();
         let at = all.enumerate().find(|(_, r)| r.plural == resource.plural && r.group == resource.group)?.0;
         u16::try_from(at).ok().map(Kind)
     }

@@ -1,0 +1,85 @@
+//! [`SimCluster`]: the simulated world behind the [`Cluster`] trait.
+
+use super::api;
+use super::world::World;
+use crate::cluster::{
+    ApiError, ApiReply, ApiRequest, Cluster, ConnectError, ExecOutput, ExecRequest, HttpOrigin, HttpReply, HttpRequest, Identity, Interest,
+    ProbeReply, ProbeRequest, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
+};
+use crate::object::ResourceRef;
+use crate::time::SimTime;
+use crate::workload::Workload;
+use std::sync::Arc;
+
+/// A simulated cluster.
+#[derive(Clone)]
+pub struct SimCluster {
+    /// Its state.
+    pub world: World,
+}
+
+impl SimCluster {
+    /// A cluster that starts from `world`.
+    pub fn new(world: World) -> Self {
+        SimCluster { world }
+    }
+}
+
+impl Cluster for SimCluster {
+    fn now(&self) -> SimTime {
+        self.world.now
+    }
+
+    fn wait(&mut self, until: SimTime, interests: &[Interest]) -> Woken {
+        let watched: Vec<_> = interests
+            .iter()
+            .filter_map(|Interest::Objects { resource, namespace, name }| Some((self.world.store.kind_of(resource)?, namespace, name)))
+            .collect();
+        self.world.run(until, &mut |change| {
+            let key = &change.key;
+            watched.iter().any(|(kind, namespace, name)| {
+                key.kind == *kind && namespace.as_ref().is_none_or(|n| *n == key.namespace) && name.as_ref().is_none_or(|n| *n == key.name)
+            })
+        })
+    }
+
+    fn resources(&mut self) -> Result<Arc<Vec<ResourceRef>>, ApiError> {
+        Ok(Arc::new(self.world.store.resources()))
+    }
+
+    fn api(&mut self, who: &Identity, request: &ApiRequest) -> Result<ApiReply, ApiError> {
+        api::handle(&mut self.world, who, request)
+    }
+
+    fn exec(&mut self, _who: &Identity, _request: &ExecRequest) -> Result<ExecOutput, ApiError> {
+        Err(not_built("exec"))
+    }
+
+    fn telemetry(&mut self, _who: &Identity, _query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
+        Err(not_built("logs"))
+    }
+
+    fn http(&mut self, _from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
+        Err(ConnectError::NameNotFound { host: request.host.clone() })
+    }
+
+    fn drive(&mut self, namespace: &str, _workload: Option<&Workload>) -> Result<(), WorkloadError> {
+        Err(WorkloadError::NoApp(namespace.to_owned()))
+    }
+
+    fn probe(&mut self, _requests: &[ProbeRequest]) -> Vec<ProbeReply> {
+        Vec::new()
+    }
+
+    fn fork(&self) -> Result<Box<dyn Cluster>, Unsupported> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn state_hash(&self) -> Option<u128> {
+        None
+    }
+}
+
+fn not_built(what: &str) -> ApiError {
+    ApiError::new(501, "NotImplemented", format!("{what} is not built yet on the simulated cluster"))
+}
