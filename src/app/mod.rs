@@ -1,5 +1,23 @@
 //! An application as data: images, programs, endpoints, call trees, stores, log templates.
+//!
+//! Data is written as TOML under `envs/apps/` (`written`), checked and resolved once (`resolve`), and then cannot be wrong.
+//! [`Catalog`] is what a cluster knows: every image that can be pulled and every application that can be deployed.
+//! [`Catalog::instance`] says what an image with a command, environment and files does: a wrong binary or a bad image tag
+//! falls out of that, not out of a special case.
 
-/// Images and apps that are known to a cluster.
-#[derive(Debug, Default)]
-pub struct Catalog {}
+mod answer;
+mod catalog;
+mod endpoint;
+mod image;
+mod program;
+mod template;
+
+pub use answer::{Body, Condition, Documents, Join, Keep, Selection};
+pub use catalog::{App, Catalog, Entry, Instance, StartError};
+pub use endpoint::{Draw, Endpoint};
+pub use image::{Executable, Image, Pull, Reference, Shell};
+pub use program::{
+    Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, OnError, OnTerm, Operation,
+    Port, Program, Protocol, Query, Register, Reply, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall, Then,
+};
+pub use template::{LogFormat, LogLine, Template};

@@ -1,0 +1,182 @@
+//! [`Catalog`]: the images and applications that a cluster knows, and what a container does that runs one of them.
+
+use super::answer::Documents;
+use super::endpoint::Endpoint;
+use super::image::{Executable, Image, Pull, Reference};
+use super::program::{Port, Program, Source};
+use crate::object::Json;
+use arcstr::ArcStr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An application.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Name, that of its folder.
+    pub name: ArcStr,
+    /// The service's name in the prompts.
+    pub title: ArcStr,
+    /// Where it is deployed unless told otherwise.
+    pub namespace: ArcStr,
+    /// Description in the prompts.
+    pub description: ArcStr,
+    /// Supported operations in the prompts.
+    pub operations: Vec<ArcStr>,
+    /// Where users come in.
+    pub entry: Entry,
+    /// What users ask for.
+    pub endpoints: Vec<Endpoint>,
+    /// Requests per second of its own workload.
+    pub rate_per_s: f64,
+    /// Objects to deploy, in order.
+    pub manifests: Vec<Json>,
+    /// Objects that are deployed besides in strict mode (and replace those of the same kind and name).
+    pub strict_manifests: Vec<Json>,
+    /// Documents that its stores hold, by name.
+    pub documents: Arc<Documents>,
+}
+
+/// Where users come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Service.
+    pub service: ArcStr,
+    /// Port.
+    pub port: u16,
+}
+
+impl App {
+    /// The endpoint called `name`.
+    pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|e| e.name == name)
+    }
+}
+
+/// Images and apps that are known to a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Images.
+    pub images: Vec<Arc<Image>>,
+    /// Applications.
+    pub apps: Vec<Arc<App>>,
+    /// Registry hosts that exist.
+    pub registries: Vec<ArcStr>,
+}
+
+/// A program as it runs in one container: with the values of its settings.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// The program.
+    pub program: Arc<Program>,
+    /// The image it came from.
+    pub image: Arc<Image>,
+    /// The values of its settings, in the order of [`Program::settings`].
+    pub settings: Vec<ArcStr>,
+}
+
+impl Instance {
+    /// The value of a setting.
+    pub fn setting(&self, at: usize) -> &ArcStr {
+        static EMPTY: ArcStr = arcstr::literal!("");
+        self.settings.get(at).unwrap_or(&EMPTY)
+    }
+
+    /// The value of a setting by name.
+    pub fn named(&self, name: &str) -> Option<&ArcStr> {
+        self.program.setting(name).map(|at| self.setting(at))
+    }
+
+    /// The number of a port; `None` when the setting holds none.
+    pub fn port(&self, port: &Port) -> Option<u16> {
+        match port {
+            Port::Fixed(port) => Some(*port),
+            Port::Setting(at) => self.setting(*at).rsplit(':').next()?.parse().ok(),
+        }
+    }
+
+    /// Host and port of a `host:port` setting.
+    pub fn address(&self, at: usize) -> Option<(&str, u16)> {
+        let (host, port) = self.setting(at).rsplit_once(':')?;
+        Some((host, port.parse().ok()?))
+    }
+}
+
+/// Why a container's process cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The image is not known (the kubelet never gets this far then).
+    NoImage,
+    /// There is nothing to run: neither the pod nor the image says what.
+    NoCommand,
+    /// The executable is not in the image.
+    NotFound(ArcStr),
+}
+
+impl Catalog {
+    /// What a registry answers to a pull of `image`.
+    pub fn pull(&self, image: &str) -> Pull {
+        let Some(reference) = Reference::parse(image) else { return Pull::InvalidName };
+        if let Some(found) = self.images.iter().find(|i| i.answers_to(&reference)) {
+            return Pull::Found(found.clone());
+        }
+        let name = reference.name();
+        if self.images.iter().any(|i| i.repositories.iter().any(|r| *r == name)) {
+            Pull::NoTag(reference)
+        } else if self.registries.contains(&reference.registry) {
+            Pull::NoRepository(reference)
+        } else {
+            Pull::NoRegistry(reference)
+        }
+    }
+
+    /// The image that `image` names.
+    pub fn image(&self, image: &str) -> Option<Arc<Image>> {
+        match self.pull(image) {
+            Pull::Found(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// The application called `name`.
+    pub fn app(&self, name: &str) -> Option<&Arc<App>> {
+        self.apps.iter().find(|a| a.name == name)
+    }
+
+    /// What a container does that runs `argv` in `image`.
+    ///
+    /// # Errors
+    /// When its process cannot be started.
+    pub fn instance(
+        &self,
+        image: &str,
+        argv: &[ArcStr],
+        env: &BTreeMap<ArcStr, ArcStr>,
+        files: &BTreeMap<ArcStr, ArcStr>,
+    ) -> Result<Instance, StartError> {
+        let image = self.image(image).ok_or(StartError::NoImage)?;
+        let argv0 = argv.first().ok_or(StartError::NoCommand)?;
+        let program = match image.executable(argv0) {
+            None => return Err(StartError::NotFound(argv0.clone())),
+            Some(Executable::Program(program)) => program.clone(),
+            Some(Executable::Tool) => Program::command(),
+        };
+        let read = |source: &Source| match source {
+            Source::Env(name) => env.get(name).cloned(),
+            Source::Flag(name) => flag(argv, name),
+            Source::File { path, key } => {
+                let text = files.get(path).or_else(|| image.files.get(path))?;
+                Json::parse(text).ok()?.get(key).as_text().cloned()
+            }
+        };
+        let settings = program.settings.iter().map(|s| s.sources.iter().find_map(read).unwrap_or_else(|| s.default.clone())).collect();
+        Ok(Instance { program, image, settings })
+    }
+}
+
+/// The value of `--name=VALUE` or `--name VALUE`.
+fn flag(argv: &[ArcStr], name: &str) -> Option<ArcStr> {
+    argv.iter().enumerate().skip(1).find_map(|(at, arg)| match arg.strip_prefix(name)? {
+        "" => argv.get(at + 1).cloned().or_else(|| Some(ArcStr::new())),
+        value => value.strip_prefix('=').map(ArcStr::from),
+    })
+}
