@@ -22,6 +22,8 @@ pub enum Event {
     Kubelet(kubelet::Work),
     /// That of something that runs in a container.
     Program(programs::Work),
+    /// The network's.
+    Network(network::Work),
 }
 
 /// A simulated cluster. Every part is persistent or shared, so a clone is a handful of reference counts.
@@ -130,12 +132,14 @@ impl World {
             Event::Scheduler(work) => scheduler::handle(self, work),
             Event::Kubelet(work) => kubelet::handle(self, work),
             Event::Program(work) => programs::handle(self, work),
+            Event::Network(work) => network::handle(self, work),
         }
     }
 
     /// Marks all changes so far as seen, for a store that was rewritten as a whole.
     pub fn forget_changes(&mut self) {
         self.seen = self.store.cursor();
+        network::reindex(self);
     }
 
     /// The object at a key, as stored.

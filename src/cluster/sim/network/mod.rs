@@ -1,0 +1,283 @@
+//! The one resolution of reality: whether a call from here to there works, and with whom.
+//!
+//! [`connect`] is asked by everyone: start-up dependencies, load, probes, `curl`, exec and graders. It follows a packet:
+//! name → addresses ([`dns`]), address → Service → endpoint ([`service`]), endpoint → pod → socket, with NetworkPolicies
+//! ([`policy`]) and disturbances ([`rules`]) on the way. Who a gRPC client talks to is decided by its own connections
+//! ([`balancer`]), which are kept here because they outlive what they were made from.
+//!
+//! Nothing here draws time or chance: what several answers are possible for is listed by [`routes`], and `connect` picks one
+//! of them by the caller's session.
+//!
+//! Not modelled: IPv6, external networks (every name and address outside the cluster is unknown), conntrack expiry, CoreDNS's
+//! cache, bandwidth.
+
+pub mod address;
+pub mod balancer;
+pub mod dns;
+pub mod policy;
+pub mod rules;
+pub mod service;
+mod socket;
+
+pub use rules::{Effect, Place, Rule, RuleId};
+pub use socket::{Socket, Wire};
+
+use super::history::RunId;
+use super::store::{Change, Kind};
+use super::world::{Event, World};
+use crate::rng::Key as RandomKey;
+use arcstr::ArcStr;
+use imbl::{OrdMap, Vector};
+use std::time::Duration;
+
+/// State that lives with the world.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Rises when something changes that the outcome of a call can depend on.
+    epoch: u64,
+    /// Whether a review is on the queue already.
+    reviewing: bool,
+    addresses: address::Index,
+    sockets: OrdMap<RunId, Vector<Socket>>,
+    rules: rules::Rules,
+    balancers: balancer::Balancers,
+}
+
+impl State {
+    /// Rises when something changes that the outcome of a call can depend on; equal epochs resolve every call alike.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// Work on the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Look at every client's connections again.
+    Review,
+}
+
+/// From where a call is made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A pod.
+    Pod {
+        /// Namespace.
+        namespace: ArcStr,
+        /// Name.
+        pod: ArcStr,
+    },
+    /// A node: its kubelet, or a process on its network.
+    Node(ArcStr),
+    /// The operator's machine, for which ClusterIPs and cluster DNS work as on a node.
+    Workstation,
+}
+
+impl Origin {
+    /// A pod.
+    pub fn pod(namespace: &str, pod: &str) -> Self {
+        Origin::Pod { namespace: namespace.into(), pod: pod.into() }
+    }
+}
+
+impl From<&crate::cluster::HttpOrigin> for Origin {
+    fn from(origin: &crate::cluster::HttpOrigin) -> Self {
+        match origin {
+            crate::cluster::HttpOrigin::Workstation => Origin::Workstation,
+            crate::cluster::HttpOrigin::Pod { namespace, pod } => Origin::Pod { namespace: namespace.clone(), pod: pod.clone() },
+        }
+    }
+}
+
+/// The transport of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    /// As `protocol` fields spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+        }
+    }
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A process in a container.
+    Process {
+        /// Namespace of its pod.
+        namespace: ArcStr,
+        /// Pod.
+        pod: ArcStr,
+        /// The container's run.
+        run: RunId,
+        /// The socket.
+        socket: Socket,
+    },
+    /// The API server.
+    ApiServer,
+    /// The kubelet of a node.
+    Kubelet(ArcStr),
+}
+
+/// How far a call gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A peer accepts the connection.
+    Peer(Peer),
+    /// Answered by a refusal at once.
+    Refused,
+    /// No answer at all: the client waits until its own time-out.
+    Silence,
+    /// The name does not exist.
+    NoName,
+    /// No name server answers.
+    NoResolver,
+}
+
+/// One way in which a call can go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// The IP that the client dials; empty when the name did not resolve.
+    pub address: ArcStr,
+    /// The port that the client dials.
+    pub port: u16,
+    /// The address behind it, when a Service stands between: `IP:port`.
+    pub endpoint: Option<(ArcStr, u16)>,
+    /// How far it gets.
+    pub reach: Reach,
+    /// What disturbances do to packets on the way there and back.
+    pub path: rules::Path,
+}
+
+impl Connection {
+    fn failed(address: impl Into<ArcStr>, port: u16, reach: Reach) -> Self {
+        Connection { address: address.into(), port, endpoint: None, reach, path: rules::Path::default() }
+    }
+
+    /// The peer, when one accepts.
+    pub fn peer(&self) -> Option<&Peer> {
+        match &self.reach {
+            Reach::Peer(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// The run that answers, when a process accepts.
+    pub fn run(&self) -> Option<RunId> {
+        match &self.reach {
+            Reach::Peer(Peer::Process { run, .. }) => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// The text of Go's `net.OpError` for this connection: `dial tcp IP:PORT: connect: connection refused`. `None` when it is accepted.
+    pub fn dial_error(&self, host: &str, timed_out: &str) -> Option<String> {
+        let (address, port) = (&self.address, self.port);
+        match self.reach {
+            Reach::Peer(_) => None,
+            Reach::Refused => Some(format!("dial tcp {address}:{port}: connect: connection refused")),
+            Reach::Silence => Some(format!("dial tcp {address}:{port}: {timed_out}")),
+            Reach::NoName => Some(format!("dial tcp: lookup {host} on {}:53: no such host", dns::SERVER)),
+            Reach::NoResolver => Some(format!("dial tcp: lookup {host}: i/o timeout")),
+        }
+    }
+}
+
+/// Every way in which a call from `from` to `host:port` can go at this instant, each as likely as the others. Never empty.
+pub fn routes(world: &World, from: &Origin, host: &str, port: u16, transport: Transport) -> Vec<Connection> {
+    let addresses = match dns::lookup(world, from, host) {
+        Ok(addresses) => addresses,
+        Err(reach) => return vec![Connection::failed("", port, reach)],
+    };
+    let mut ways = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        ways.extend(service::ways(world, from, &address, port, transport));
+    }
+    if ways.is_empty() {
+        ways.push(Connection::failed("", port, Reach::NoName));
+    }
+    ways
+}
+
+/// The connection that a call from `from` to `host:port` gets. `session` picks among equally likely ones: the same session
+/// meets the same one as long as nothing changes.
+pub fn connect(world: &World, from: &Origin, host: &str, port: u16, transport: Transport, session: u64) -> Connection {
+    let mut ways = routes(world, from, host, port, transport);
+    let at = match ways.len() {
+        1 => 0,
+        many => RandomKey::new(world.seed).part("connection").part(host).number(session).stream().below(many as u64) as usize,
+    };
+    ways.swap_remove(at)
+}
+
+/// Time that a packet takes there and back between two pods, without what [`rules`] add.
+pub const ROUND_TRIP: Duration = Duration::from_micros(120);
+
+/// A process opens a port. Its sockets close with its run, when [`closed`] is called.
+pub fn listen(world: &mut World, run: RunId, socket: Socket) {
+    let sockets = world.network.sockets.entry(run).or_default();
+    if !sockets.contains(&socket) {
+        sockets.push_back(socket);
+        review(world);
+    }
+}
+
+/// A run ended, or its process closed what it listened on.
+pub fn closed(world: &mut World, run: RunId) {
+    world.network.sockets.remove(&run);
+    review(world);
+}
+
+/// Something changed that calls depend on (sockets, registrations, credentials, rules): connections and traffic are looked at
+/// again at this instant, after everything else that is due now.
+pub fn review(world: &mut World) {
+    world.network.epoch += 1;
+    if !world.network.reviewing {
+        world.network.reviewing = true;
+        world.schedule(world.now, Event::Network(Work::Review));
+    }
+}
+
+/// Takes note of a change.
+pub fn on_change(world: &mut World, change: &Change) {
+    if address::on_change(&mut world.network.addresses, change) || matters(change) {
+        review(world);
+    }
+}
+
+/// Whether a change of an object can change how a call goes.
+fn matters(change: &Change) -> bool {
+    let (before, after) = (change.before.as_deref(), change.after.as_deref());
+    let differs = |paths: &[&[&str]]| paths.iter().any(|path| before.map(|o| o.at(path)) != after.map(|o| o.at(path)));
+    match change.key.kind {
+        Kind::SERVICE | Kind::NETWORK_POLICY => differs(&[&["spec"]]),
+        Kind::ENDPOINT_SLICE => differs(&[&["endpoints"], &["ports"]]),
+        Kind::POD => differs(&[&["metadata", "labels"]]),
+        Kind::NAMESPACE => differs(&[&["metadata", "labels"]]),
+        _ => false,
+    }
+}
+
+/// Does a piece of work that is due.
+pub fn handle(world: &mut World, work: Work) {
+    match work {
+        Work::Review => {
+            world.network.reviewing = false;
+            balancer::review(world);
+        }
+    }
+}
+
+/// Builds the indices again, for a store that was rewritten as a whole.
+pub fn reindex(world: &mut World) {
+    world.network.addresses = address::Index::of(&world.store);
+}

@@ -1,0 +1,69 @@
+//! Open ports, and which of them a packet to a pod meets.
+
+use super::super::history::ContainerRun;
+use super::super::store::Key;
+use super::super::world::World;
+use super::{Peer, Reach, Transport};
+use arcstr::ArcStr;
+
+/// A port that a process listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Port.
+    pub port: u16,
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// What is spoken on it.
+    pub wire: Wire,
+    /// Whether only the pod itself reaches it (bound to 127.0.0.1).
+    pub loopback_only: bool,
+}
+
+impl Socket {
+    /// A TCP socket on all addresses.
+    pub fn tcp(port: u16, wire: Wire) -> Self {
+        Socket { port, transport: Transport::Tcp, wire, loopback_only: false }
+    }
+}
+
+/// What is spoken on a socket. A client that speaks something else gets a connection and no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// HTTP/1.1; `tls` when it is HTTPS.
+    Http {
+        /// HTTPS.
+        tls: bool,
+    },
+    /// gRPC over cleartext HTTP/2.
+    Grpc,
+    /// MongoDB's wire protocol.
+    Mongo {
+        /// Whether clients without TLS are refused.
+        tls_required: bool,
+    },
+    /// memcached's text protocol.
+    Memcached,
+    /// Another protocol, by its name.
+    Other(ArcStr),
+}
+
+/// What a connection to a pod's port meets.
+pub(super) fn reach_pod(world: &World, pod: &Key, port: u16, transport: Transport, from_itself: bool) -> Reach {
+    let Some(object) = world.store.get(pod) else { return Reach::Silence };
+    let uid = object.uid();
+    let alive = |run: &&ContainerRun| run.end.is_none() && run.launch.pod_uid == uid;
+    let accepts = |socket: &&Socket| socket.port == port && socket.transport == transport && (from_itself || !socket.loopback_only);
+    for run in world.history.runs().rev().filter(alive) {
+        let sockets = world.network.sockets.get(&run.id);
+        if let Some(socket) = sockets.into_iter().flatten().find(accepts) {
+            return Reach::Peer(Peer::Process {
+                namespace: pod.namespace.clone(),
+                pod: pod.name.clone(),
+                run: run.id,
+                socket: socket.clone(),
+            });
+        }
+    }
+    // UDP has no refusal that clients notice; the ICMP answer is ignored by the ones that matter here (trace agents, resolvers).
+    if transport == Transport::Udp { Reach::Silence } else { Reach::Refused }
+}
