@@ -1,6 +1,17 @@
 //! `kubectl`, over `Cluster::api` only, so that it serves simulated and real clusters alike.
 //!
-//! Output is what kubectl 1.34 prints for the same objects, byte for byte, errors included.
+//! Output is what kubectl 1.34 prints for the same objects, byte for byte, errors included. Read `command.rs` (a verb as data, and how
+//! a command line finds it), `builder.rs` (from arguments to objects), then a verb: one file each, listed in [`ROOT`].
+
+pub mod builder;
+pub mod command;
+pub mod failure;
+pub mod flags;
+pub mod globals;
+pub mod manifest;
+pub mod resources;
+
+use command::{Command, Root};
 
 use crate::cluster::{Cluster, Identity};
 use crate::time::SimTime;
@@ -24,8 +35,10 @@ pub struct Context<'a> {
     pub cluster: &'a mut dyn Cluster,
     /// In whose name.
     pub who: &'a Identity,
-    /// Namespace of the current context.
+    /// Namespace of the current context where the kubeconfig says none.
     pub namespace: &'a str,
+    /// Path of the kubeconfig: `$KUBECONFIG`, or `~/.kube/config`.
+    pub kubeconfig: &'a str,
     /// Files it may read and write.
     pub files: &'a mut dyn Files,
     /// What it reads.
@@ -44,3 +57,74 @@ pub struct Output {
     /// Exit code.
     pub exit_code: i32,
 }
+
+/// Runs kubectl with the arguments after its name.
+pub fn run(cx: &mut Context<'_>, argv: &[String]) -> Output {
+    command::run(cx, &ROOT, argv)
+}
+
+/// Commands without code yet or without sense here; each moves to a file of its own as it is written.
+macro_rules! absent {
+    ($($name:ident $path:literal $about:literal;)*) => { $(static $name: Command = Command::absent($path, $about);)* };
+}
+
+absent! {
+    CREATE "kubectl create" "Create a resource from a file or from stdin";
+    EXPOSE "kubectl expose" "Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service";
+    RUN "kubectl run" "Run a particular image on the cluster";
+    SET "kubectl set" "Set specific features on objects";
+    EXPLAIN "kubectl explain" "Get documentation for a resource";
+    GET "kubectl get" "Display one or many resources";
+    EDIT "kubectl edit" "Edit a resource on the server";
+    DELETE "kubectl delete" "Delete resources by file names, stdin, resources and names, or by resources and label selector";
+    ROLLOUT "kubectl rollout" "Manage the rollout of a resource";
+    SCALE "kubectl scale" "Set a new size for a deployment, replica set, or replication controller";
+    AUTOSCALE "kubectl autoscale" "Auto-scale a deployment, replica set, stateful set, or replication controller";
+    CERTIFICATE "kubectl certificate" "Modify certificate resources";
+    CLUSTER_INFO "kubectl cluster-info" "Display cluster information";
+    TOP "kubectl top" "Display resource (CPU/memory) usage";
+    CORDON "kubectl cordon" "Mark node as unschedulable";
+    UNCORDON "kubectl uncordon" "Mark node as schedulable";
+    DRAIN "kubectl drain" "Drain node in preparation for maintenance";
+    TAINT "kubectl taint" "Update the taints on one or more nodes";
+    DESCRIBE "kubectl describe" "Show details of a specific resource or group of resources";
+    LOGS "kubectl logs" "Print the logs for a container in a pod";
+    ATTACH "kubectl attach" "Attach to a running container";
+    EXEC "kubectl exec" "Execute a command in a container";
+    PORT_FORWARD "kubectl port-forward" "Forward one or more local ports to a pod";
+    PROXY "kubectl proxy" "Run a proxy to the Kubernetes API server";
+    CP "kubectl cp" "Copy files and directories to and from containers";
+    AUTH "kubectl auth" "Inspect authorization";
+    DEBUG "kubectl debug" "Create debugging sessions for troubleshooting workloads and nodes";
+    EVENTS "kubectl events" "List events";
+    DIFF "kubectl diff" "Diff the live version against a would-be applied version";
+    APPLY "kubectl apply" "Apply a configuration to a resource by file name or stdin";
+    PATCH "kubectl patch" "Update fields of a resource";
+    REPLACE "kubectl replace" "Replace a resource by file name or stdin";
+    WAIT "kubectl wait" "Experimental: Wait for a specific condition on one or many resources";
+    KUSTOMIZE "kubectl kustomize" "Build a kustomization target from a directory or URL";
+    LABEL "kubectl label" "Update the labels on a resource";
+    ANNOTATE "kubectl annotate" "Update the annotations on a resource";
+    COMPLETION "kubectl completion" "Output shell completion code for the specified shell (bash, zsh, fish, or powershell)";
+    CONFIG "kubectl config" "Modify kubeconfig files";
+    PLUGIN "kubectl plugin" "Provides utilities for interacting with plugins";
+    VERSION "kubectl version" "Print the client and server version information";
+    API_VERSIONS "kubectl api-versions" "Print the supported API versions on the server, in the form of \"group/version\"";
+    API_RESOURCES "kubectl api-resources" "Print the supported API resources on the server";
+    OPTIONS "kubectl options" "Print the list of flags inherited by all commands";
+}
+
+/// Every verb, in the groups and the order in which kubectl lists them.
+pub static ROOT: Root = Root {
+    groups: &[
+        ("Basic Commands (Beginner)", &[&CREATE, &EXPOSE, &RUN, &SET]),
+        ("Basic Commands (Intermediate)", &[&EXPLAIN, &GET, &EDIT, &DELETE]),
+        ("Deploy Commands", &[&ROLLOUT, &SCALE, &AUTOSCALE]),
+        ("Cluster Management Commands", &[&CERTIFICATE, &CLUSTER_INFO, &TOP, &CORDON, &UNCORDON, &DRAIN, &TAINT]),
+        ("Troubleshooting and Debugging Commands", &[&DESCRIBE, &LOGS, &ATTACH, &EXEC, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &EVENTS]),
+        ("Advanced Commands", &[&DIFF, &APPLY, &PATCH, &REPLACE, &WAIT, &KUSTOMIZE]),
+        ("Settings Commands", &[&LABEL, &ANNOTATE, &COMPLETION]),
+        ("Subcommands provided by plugins", &[]),
+        ("Other Commands", &[&API_RESOURCES, &API_VERSIONS, &CONFIG, &PLUGIN, &VERSION, &OPTIONS]),
+    ],
+};
