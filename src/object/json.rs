@@ -69,6 +69,14 @@ impl Map {
         }
     }
 
+    /// As [`Map::insert`], quick when entries come in order of their keys.
+    pub fn push_last(&mut self, key: ArcStr, value: Json) {
+        match self.0.last() {
+            Some((last, _)) if *last >= key => drop(self.insert(key, value)),
+            _ => self.0.push((key, value)),
+        }
+    }
+
     /// Takes the entry under `key` out.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         self.find(key).ok().map(|i| self.0.remove(i).1)

@@ -2,14 +2,21 @@
 //!
 //! An [`Object`] is a [`Json`] value with accessors; nothing here knows a cluster.
 
+pub mod decode;
+pub mod field_selector;
 mod json;
+pub mod names;
 pub mod qos;
 pub mod quantity;
 pub mod resource;
+pub mod schema;
+pub mod selector;
 
+pub use field_selector::FieldSelector;
 pub use json::{Json, Map, NULL};
 pub use quantity::Quantity;
 pub use resource::{ResourceRef, ResourceType};
+pub use selector::Selector;
 
 use crate::time::SimTime;
 
