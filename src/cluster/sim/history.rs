@@ -1,10 +1,12 @@
 //! The truth about the past: container runs, regimes of traffic, outside requests. Append-only; logs derive from it.
 
+use crate::app::LogLine;
 use crate::time::SimTime;
 use arcstr::ArcStr;
 use imbl::{OrdMap, Vector};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names one run of one container.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,11 +69,31 @@ pub struct ContainerRun {
     pub lines: Vector<(SimTime, ArcStr)>,
 }
 
+/// A line that a run writes again and again while something lasts.
+#[derive(Clone, Debug)]
+pub struct Complaint {
+    /// Who writes it.
+    pub run: RunId,
+    /// What it is about; a run complains about one thing in one way at a time.
+    pub about: ArcStr,
+    /// The line; `{error}` is the error's text.
+    pub line: LogLine,
+    /// The error's text.
+    pub error: ArcStr,
+    /// The pause between two lines, about.
+    pub every: Duration,
+    /// Since when.
+    pub from: SimTime,
+    /// Until when; `None` while it lasts.
+    pub until: Option<SimTime>,
+}
+
 /// What happened.
 #[derive(Clone, Default)]
 pub struct History {
     runs: OrdMap<RunId, ContainerRun>,
     started: u64,
+    complaints: Vector<Complaint>,
 }
 
 impl History {
@@ -110,5 +132,32 @@ impl History {
     /// Forgets a run: the kubelet removed its container and log.
     pub fn forget(&mut self, id: RunId) {
         self.runs.remove(&id);
+        self.complaints.retain(|complaint| complaint.run != id);
+    }
+
+    /// Records that a run begins to complain.
+    pub fn complain(&mut self, complaint: Complaint) {
+        self.complaints.push_back(complaint);
+    }
+
+    /// The error that a run complains about at present.
+    pub fn open_complaint(&self, run: RunId, about: &str) -> Option<ArcStr> {
+        let open = |c: &&Complaint| c.run == run && c.about == about && c.until.is_none();
+        self.complaints.iter().rev().find(open).map(|c| c.error.clone())
+    }
+
+    /// Records that what a run complains about is over.
+    pub fn settle_complaint(&mut self, run: RunId, about: &str, at: SimTime) {
+        let open = |c: &Complaint| c.run == run && c.about == about && c.until.is_none();
+        if let Some(found) = self.complaints.iter().position(open)
+            && let Some(complaint) = self.complaints.get_mut(found)
+        {
+            complaint.until = Some(at);
+        }
+    }
+
+    /// The complaints of a run, oldest first.
+    pub fn complaints(&self, run: RunId) -> impl DoubleEndedIterator<Item = &Complaint> {
+        self.complaints.iter().filter(move |complaint| complaint.run == run)
     }
 }

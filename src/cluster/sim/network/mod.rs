@@ -19,6 +19,7 @@ pub mod rules;
 pub mod service;
 mod socket;
 
+pub use balancer::{Picture, follow, picture};
 pub use rules::{Effect, Place, Rule, RuleId};
 pub use socket::{Socket, Wire};
 
@@ -40,7 +41,7 @@ pub struct State {
     addresses: address::Index,
     sockets: OrdMap<RunId, Vector<Socket>>,
     rules: rules::Rules,
-    balancers: balancer::Balancers,
+    followers: balancer::Followers,
 }
 
 impl State {
@@ -55,6 +56,15 @@ impl State {
 pub enum Work {
     /// Look at every client's connections again.
     Review,
+    /// A client dials an address again, or a packet that was lost is sent again.
+    Dial {
+        /// The client.
+        run: RunId,
+        /// The service that it follows.
+        service: ArcStr,
+        /// The address.
+        address: ArcStr,
+    },
 }
 
 /// From where a call is made.
@@ -274,6 +284,7 @@ pub fn handle(world: &mut World, work: Work) {
             world.network.reviewing = false;
             balancer::review(world);
         }
+        Work::Dial { .. } => review(world),
     }
 }
 
