@@ -134,7 +134,7 @@ class Machine:
         if data.get("namespaces"):
             self.output(f"kubectl delete namespace --ignore-not-found {' '.join(data['namespaces'])}")
         for command in data.get("cleanup", []):
-            self.output(command)
+            self.run(command)   # may fail: there may be nothing to remove
 
 
 def load(path: pathlib.Path) -> dict:
