@@ -17,11 +17,27 @@ pub struct Decoded {
     pub unknown: Vec<String>,
 }
 
+/// Why a value cannot be read as its type, as two of the server's readers say it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{json}")]
+pub struct DecodeError {
+    /// The JSON decoder (whole objects, JSON and merge patches): `json: cannot unmarshal string into Go struct field …`.
+    pub json: String,
+    /// The converter (strategic merge patches): `unrecognized type: int32`.
+    pub converter: String,
+}
+
+impl From<String> for DecodeError {
+    fn from(text: String) -> Self {
+        DecodeError { converter: text.clone(), json: text }
+    }
+}
+
 /// Reads `value` as the struct `ty`.
 ///
 /// # Errors
-/// With the words of Go's decoder: `json: cannot unmarshal string into Go struct field …`.
-pub fn decode(value: &Json, ty: TypeId) -> Result<Decoded, String> {
+/// When a value is of another type than its field.
+pub fn decode(value: &Json, ty: TypeId) -> Result<Decoded, DecodeError> {
     let mut reader =
         Reader { schema: schema(), owner: schema().get(ty).short_name(), fields: Vec::new(), unknown: Vec::new(), path: String::new() };
     let value = reader.structure(value, ty)?;
@@ -45,33 +61,60 @@ struct Reader {
 }
 
 /// How Go's decoder calls a JSON value.
-fn word(value: &Json) -> String {
+fn word(value: &Json) -> &'static str {
     match value {
-        Json::Null => "null".into(),
-        Json::Bool(_) => "bool".into(),
-        Json::Int(_) | Json::Float(_) => "number".into(),
-        Json::Str(_) => "string".into(),
-        Json::Arr(_) => "array".into(),
-        Json::Obj(_) => "object".into(),
+        Json::Null => "null",
+        Json::Bool(_) => "bool",
+        Json::Int(_) | Json::Float(_) => "number",
+        Json::Str(_) => "string",
+        Json::Arr(_) => "array",
+        Json::Obj(_) => "object",
+    }
+}
+
+/// How the server's converter from maps to structs refuses a value.
+fn converter_words(value: &Json, ty: &Type, name: &str) -> String {
+    let (kind, number) = match value {
+        Json::Bool(_) => ("bool", false),
+        Json::Int(_) => ("int64", true),
+        Json::Float(_) => ("float64", true),
+        Json::Str(_) => ("string", false),
+        Json::Arr(_) => ("slice", false),
+        _ => ("map", false),
+    };
+    match ty {
+        Type::Struct(_) => format!("cannot restore struct from: {kind}"),
+        Type::List(_) | Type::Bytes => format!("cannot restore slice from {kind}"),
+        Type::Map(_) => format!("cannot restore map from {kind}"),
+        Type::Text(_) if number => format!("cannot convert {kind} to {name}"),
+        Type::Int32 | Type::Int64 | Type::Uint8 | Type::Float if number => format!("cannot convert {kind} to {name}"),
+        Type::Text(_) => "unrecognized type: string".to_owned(),
+        _ => format!("unrecognized type: {name}"),
     }
 }
 
 impl Reader {
-    fn mismatch(&self, value: &str, ty: &Type) -> String {
-        let ty = go_name(self.schema, ty);
-        if self.fields.is_empty() {
-            return format!("json: cannot unmarshal {value} into Go value of type {ty}");
-        }
-        format!("json: cannot unmarshal {value} into Go struct field {}.{} of type {ty}", self.owner, self.fields.join("."))
+    fn mismatch(&self, value: &Json, ty: &Type) -> DecodeError {
+        let name = go_name(self.schema, ty);
+        let word = match (value, ty) {
+            (Json::Int(_) | Json::Float(_), Type::Int32 | Type::Int64 | Type::Uint8) => format!("number {}", value.to_compact()),
+            _ => word(value).to_owned(),
+        };
+        let json = if self.fields.is_empty() {
+            format!("json: cannot unmarshal {word} into Go value of type {name}")
+        } else {
+            format!("json: cannot unmarshal {word} into Go struct field {}.{} of type {name}", self.owner, self.fields.join("."))
+        };
+        DecodeError { json, converter: converter_words(value, ty, &name) }
     }
 
-    fn structure(&mut self, value: &Json, id: TypeId) -> Result<Json, String> {
+    fn structure(&mut self, value: &Json, id: TypeId) -> Result<Json, DecodeError> {
         let schema = self.schema;
         let structure = schema.get(id);
         let given = match value {
             Json::Obj(map) => map,
             Json::Null => return Ok(self.zero_struct(structure)),
-            other => return Err(self.mismatch(&word(other), &Type::Struct(id))),
+            other => return Err(self.mismatch(other, &Type::Struct(id))),
         };
         let owner = std::mem::replace(&mut self.owner, structure.short_name());
         let mut out = Map::new();
@@ -104,7 +147,7 @@ impl Reader {
     }
 
     /// A field as printed; `None` when it is left out.
-    fn field(&mut self, value: &Json, field: &Field) -> Result<Option<Json>, String> {
+    fn field(&mut self, value: &Json, field: &Field) -> Result<Option<Json>, DecodeError> {
         if value.is_null() {
             return Ok(self.zero(field));
         }
@@ -120,7 +163,7 @@ impl Reader {
         Ok(if empty && field.omit_empty && !field.pointer { None } else { Some(value) })
     }
 
-    fn value(&mut self, value: &Json, ty: &Type) -> Result<Json, String> {
+    fn value(&mut self, value: &Json, ty: &Type) -> Result<Json, DecodeError> {
         Ok(match (ty, value) {
             (Type::Raw, _) | (Type::Text(_), Json::Str(_)) | (Type::Bool, Json::Bool(_)) | (Type::Float, Json::Float(_) | Json::Int(_)) => {
                 value.clone()
@@ -140,25 +183,23 @@ impl Reader {
             (Type::Int32, Json::Int(n)) if i32::try_from(*n).is_ok() => value.clone(),
             (Type::Uint8, Json::Int(n)) if u8::try_from(*n).is_ok() => value.clone(),
             (Type::Int64, Json::Int(_)) => value.clone(),
-            (Type::Int32 | Type::Uint8, Json::Int(n)) => return Err(self.mismatch(&format!("number {n}"), ty)),
-            (Type::Int32 | Type::Int64 | Type::Uint8, Json::Float(x)) => return Err(self.mismatch(&format!("number {x}"), ty)),
             (Type::IntOrString, Json::Int(_) | Json::Str(_)) => value.clone(),
-            (Type::IntOrString, other) => return Err(format!("json: cannot unmarshal {} into Go value of type int32", word(other))),
+            (Type::IntOrString, other) => return Err(format!("json: cannot unmarshal {} into Go value of type int32", word(other)).into()),
             (Type::Quantity, _) => quantity(value)?,
             (Type::Time, Json::Str(text)) => time(text, SimTime::rfc3339, "2006-01-02T15:04:05Z07:00")?,
             (Type::MicroTime, Json::Str(text)) => time(text, SimTime::rfc3339_micro, "2006-01-02T15:04:05.000000Z07:00")?,
             (Type::Time | Type::MicroTime, other) => {
-                return Err(format!("json: cannot unmarshal {} into Go value of type string", word(other)));
+                return Err(format!("json: cannot unmarshal {} into Go value of type string", word(other)).into());
             }
             (Type::Duration, Json::Str(_)) => value.clone(),
-            (Type::Duration, other) => return Err(format!("json: cannot unmarshal {} into Go value of type string", word(other))),
+            (Type::Duration, other) => return Err(format!("json: cannot unmarshal {} into Go value of type string", word(other)).into()),
             (Type::Bytes, Json::Str(text)) => Json::from(base64_text(text)?),
             (_, Json::Null) => zero_value(ty),
-            (ty, other) => return Err(self.mismatch(&word(other), ty)),
+            (ty, other) => return Err(self.mismatch(other, ty)),
         })
     }
 
-    fn map(&mut self, map: &Map, element: &Type) -> Result<Json, String> {
+    fn map(&mut self, map: &Map, element: &Type) -> Result<Json, DecodeError> {
         let length = self.path.len();
         let mut out = Map::new();
         for (key, item) in map.iter() {
@@ -303,7 +344,7 @@ mod tests {
     use crate::{array, object};
 
     fn read(kind: &str, text: &str) -> Result<Decoded, String> {
-        decode(&Json::parse(text).expect("json"), schema().named(kind).expect("kind"))
+        decode(&Json::parse(text).expect("json"), schema().named(kind).expect("kind")).map_err(|e| e.json)
     }
 
     #[test]

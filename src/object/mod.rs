@@ -6,6 +6,7 @@ pub mod decode;
 pub mod field_selector;
 mod json;
 pub mod names;
+pub mod patch;
 pub mod qos;
 pub mod quantity;
 pub mod resource;

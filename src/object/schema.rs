@@ -3,7 +3,7 @@
 //! `schema.txt` holds the facts, one field a line: name, type, flags. `type G.T` begins a struct, `text G.T A B` a text type with
 //! its allowed values. Types: `s` text, `i32`, `i64`, `u8`, `b`, `f64`, `bytes`, `quantity`, `intorstring`, `time`,
 //! `microtime`, `duration`, `raw`, `[]T`, `{}T` (map from text), `*T` (pointer: absent differs from zero). Flags: `?` left out when empty,
-//! `!` left out when zero, `r` required, `m` / `m=KEY` strategic merge of a list, `R` retain keys, `l=set|map:K,K|atomic` and
+//! `!` left out when zero, `r` required, `m` / `m=KEY` strategic merge of a list, `P` a strategic merge patch replaces it, `R` retain keys, `l=set|map:K,K|atomic` and
 //! `x=atomic|granular` server-side apply, `d=V` default of a merge key.
 
 use super::ResourceType;
@@ -84,6 +84,8 @@ pub struct Field {
     pub merge: bool,
     /// By this key of its elements; `None` for lists of plain values.
     pub merge_key: Option<&'static str>,
+    /// A strategic merge patch replaces this struct as a whole.
+    pub replace: bool,
     /// A strategic merge patch may say which keys to retain.
     pub retain_keys: bool,
     /// Server-side apply treats the list so.
@@ -204,6 +206,7 @@ fn read_field(name: &'static str, ty: &'static str, flags: std::str::Split<'stat
         required: false,
         merge: false,
         merge_key: None,
+        replace: false,
         retain_keys: false,
         list: ListKind::Atomic,
         atomic: false,
@@ -215,6 +218,7 @@ fn read_field(name: &'static str, ty: &'static str, flags: std::str::Split<'stat
             None if flag == "!" => field.omit_zero = true,
             None if flag == "r" => field.required = true,
             None if flag == "R" => field.retain_keys = true,
+            None if flag == "P" => field.replace = true,
             None if flag == "m" => field.merge = true,
             Some(("m", key)) => (field.merge, field.merge_key) = (true, Some(key)),
             Some(("l", "set")) => field.list = ListKind::Set,
