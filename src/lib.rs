@@ -12,6 +12,8 @@ pub mod object;
 pub mod app;
 pub mod workload;
 
+pub mod shell;
+
 pub mod cluster;
 
 pub mod tool;
