@@ -9,6 +9,7 @@ pub mod failure;
 pub mod flags;
 pub mod globals;
 pub mod manifest;
+pub mod output;
 pub mod resources;
 
 use command::{Command, Root};
