@@ -117,7 +117,11 @@ impl Condition {
 }
 
 fn has(all: &Documents, name: &ArcStr, fields: &[(ArcStr, Template)], parameter: &dyn Fn(&str) -> Option<String>) -> bool {
-    let wanted: Vec<_> = fields.iter().map(|(f, t)| (f, t.fill(&|n| parameter(n).map(ArcStr::from)))).collect();
+    let value = |name: &str| match name.strip_prefix("sha256.") {
+        Some(name) => parameter(name).map(|v| super::digest::sha256(v.as_bytes()).into()),
+        None => parameter(name).map(ArcStr::from),
+    };
+    let wanted: Vec<_> = fields.iter().map(|(f, t)| (f, t.fill(&value))).collect();
     let fits = |doc: &Json| wanted.iter().all(|(field, value)| plain(doc.get(field)) == *value);
     all.get(name).is_some_and(|docs| docs.iter().any(fits))
 }

@@ -70,6 +70,8 @@ pub struct Instance {
     pub program: Arc<Program>,
     /// The image it came from.
     pub image: Arc<Image>,
+    /// Its command line, wrappers taken off.
+    pub argv: Vec<ArcStr>,
     /// The values of its settings, in the order of [`Program::settings`].
     pub settings: Vec<ArcStr>,
 }
@@ -155,21 +157,22 @@ impl Catalog {
     ) -> Result<Instance, StartError> {
         let image = self.image(image).ok_or(StartError::NoImage)?;
         let argv0 = argv.first().ok_or(StartError::NoCommand)?;
-        let program = match image.executable(argv0) {
-            None => return Err(StartError::NotFound(argv0.clone())),
-            Some(Executable::Program(program)) => program.clone(),
-            Some(Executable::Tool) => Program::command(),
+        let (found, argv) = image.unwrap(argv).ok_or_else(|| StartError::NotFound(argv0.clone()))?;
+        let program = match found {
+            Executable::Program(program) => program.clone(),
+            Executable::Tool | Executable::Wrapper(_) => Program::command(),
         };
         let read = |source: &Source| match source {
             Source::Env(name) => env.get(name).cloned(),
-            Source::Flag(name) => flag(argv, name),
+            Source::Flag(name) => flag(&argv, name),
+            Source::Switch { flag, value } => argv.contains(flag).then(|| value.clone()),
             Source::File { path, key } => {
                 let text = files.get(path).or_else(|| image.files.get(path))?;
                 Json::parse(text).ok()?.get(key).as_text().cloned()
             }
         };
         let settings = program.settings.iter().map(|s| s.sources.iter().find_map(read).unwrap_or_else(|| s.default.clone())).collect();
-        Ok(Instance { program, image, settings })
+        Ok(Instance { program, image, argv, settings })
     }
 }
 

@@ -129,6 +129,8 @@ pub enum Executable {
     Program(Arc<Program>),
     /// A tool of the userland that `exec` provides (`ls`, `curl` …).
     Tool,
+    /// An entry point that runs its arguments, after this command when they name no executable.
+    Wrapper(ArcStr),
 }
 
 /// An image: files, defaults and executables.
@@ -184,6 +186,20 @@ impl Image {
     /// Whether a tool of the userland is in the image.
     pub fn has(&self, name: &str) -> bool {
         self.executable(name).is_some()
+    }
+
+    /// What really runs for a command line: what stands behind its first word, with wrappers taken off. `None` when it is not there.
+    pub fn unwrap(&self, argv: &[ArcStr]) -> Option<(&Executable, Vec<ArcStr>)> {
+        let mut argv = argv.to_vec();
+        for _ in 0..4 {
+            let found = self.executable(argv.first()?)?;
+            let Executable::Wrapper(command) = found else { return Some((found, argv)) };
+            argv.remove(0);
+            if argv.first().is_none_or(|first| first.starts_with('-') || self.executable(first).is_none()) {
+                argv.insert(0, command.clone());
+            }
+        }
+        None
     }
 
     /// What a container runs: the pod's `command` and `args` over the image's entrypoint and cmd.

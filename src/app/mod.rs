@@ -7,17 +7,25 @@
 
 mod answer;
 mod catalog;
+pub mod digest;
+mod embedded;
 mod endpoint;
+mod error;
 mod image;
 mod program;
+mod resolve;
 mod template;
+mod written;
 
 pub use answer::{Body, Condition, Documents, Join, Keep, Selection};
 pub use catalog::{App, Catalog, Entry, Instance, StartError};
+pub use embedded::FILES;
 pub use endpoint::{Draw, Endpoint};
+pub use error::{DataError, nearest};
 pub use image::{Executable, Image, Pull, Reference, Shell};
 pub use program::{
-    Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, OnError, OnTerm, Operation,
-    Port, Program, Protocol, Query, Register, Reply, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall, Then,
+    Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,
+    Operation, Port, Program, Protocol, Query, Register, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall, Then,
 };
+pub use resolve::{DataFile, catalog as read_catalog};
 pub use template::{LogFormat, LogLine, Template};

@@ -66,7 +66,7 @@ impl Program {
 
     /// The handler that answers a request, and whether its method fits.
     pub fn handler(&self, method: &str, path: &str) -> Option<&Arc<Handler>> {
-        let fits = |h: &&Arc<Handler>| h.path == path || (h.path.ends_with('/') && path.starts_with(h.path.as_str()));
+        let fits = |h: &&Arc<Handler>| h.path == path || (!h.exact && h.path.ends_with('/') && path.starts_with(h.path.as_str()));
         let allowed = |h: &&Arc<Handler>| h.methods.is_empty() || h.methods.iter().any(|m| m == method);
         self.handlers.iter().filter(fits).find(allowed)
     }
@@ -123,6 +123,13 @@ pub enum Source {
     Env(ArcStr),
     /// A command-line flag, `--port` (with `=VALUE` or the next argument).
     Flag(ArcStr),
+    /// A value of its own when a flag without value is given.
+    Switch {
+        /// The flag.
+        flag: ArcStr,
+        /// The setting's value then.
+        value: ArcStr,
+    },
 }
 
 /// A random time: lognormal with a mean and a coefficient of variation.
@@ -152,6 +159,10 @@ pub enum Start {
     Log(LogLine),
     /// Lets time pass.
     Sleep(Span),
+    /// Ends when none of several settings has a value.
+    Need(Need),
+    /// Looks up the host of an address, once.
+    Resolve(Resolve),
     /// Opens a connection and authenticates.
     Dial(Dial),
     /// Asks a store that was dialled.
@@ -168,6 +179,24 @@ pub enum Start {
     Serve,
     /// Ends by itself.
     Exit(i32),
+}
+
+/// Ends when none of several settings has a value.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The settings.
+    pub settings: Vec<usize>,
+    /// None has a value.
+    pub on_failure: Failure,
+}
+
+/// Looks up the host of an address.
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// The setting with `host:port`.
+    pub target: usize,
+    /// The name does not resolve.
+    pub on_failure: Failure,
 }
 
 /// Opens a connection to a store.
@@ -241,6 +270,8 @@ pub struct Seed {
     pub collection: ArcStr,
     /// The documents' name in the app's data.
     pub documents: ArcStr,
+    /// The field by which it looks whether a document is there.
+    pub key: ArcStr,
     /// Time for each document that is written.
     pub each_insert: Span,
     /// Time for each document that is looked up.
@@ -333,8 +364,10 @@ pub struct Operation {
 pub struct Handler {
     /// Methods; empty for any.
     pub methods: Vec<ArcStr>,
-    /// Path; one that ends in `/` stands for everything below it.
+    /// Path; one that ends in `/` stands for everything below it, unless `exact` is set.
     pub path: ArcStr,
+    /// Whether only the path itself fits.
+    pub exact: bool,
     /// Name of the server span, `HTTP {method} {path}`; `None` when it is not traced.
     pub span: Option<Template>,
     /// What is checked before the steps.

@@ -1,6 +1,6 @@
 //! Templates of texts and of log lines.
 //!
-//! `{name}` in a text stands for a value; braces around anything but a lower-case name are themselves, so JSON needs no
+//! `{name}` in a text stands for a value; braces around anything but a name that begins with a small letter are themselves, so JSON needs no
 //! escaping. A [`LogLine`] is a template in one of the formats that the programs write.
 
 use crate::time::SimTime;
@@ -76,7 +76,7 @@ impl Template {
 
 /// The name in `{name}` at the start of `text`.
 fn place(text: &str) -> Option<&str> {
-    let name = &text[1..text[1..].find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.')))? + 1];
+    let name = &text[1..text[1..].find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))? + 1];
     (name.starts_with(|c: char| c.is_ascii_lowercase()) && text[1 + name.len()..].starts_with('}')).then_some(name)
 }
 
@@ -133,6 +133,8 @@ fn clock(name: &str, now: SimTime) -> Option<ArcStr> {
         "time_offset" => stamp().strftime("%Y-%m-%dT%H:%M:%S.%3f+00:00").to_string().into(),
         "time_unix" => format!("{}.{:06}", now.as_secs(), now.as_nanos() % 1_000_000_000 / 1000).into(),
         "time_go" => stamp().strftime("%Y/%m/%d %H:%M:%S").to_string().into(),
+        "time_slash" => stamp().strftime("%Y/%m/%d %H:%M:%S").to_string().into(),
+        "time_pg" => stamp().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string().into(),
         "time_redis" => stamp().strftime("%d %b %Y %H:%M:%S.%3f").to_string().into(),
         _ => return None,
     })
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lower_case_names_are_places() {
+    fn only_names_are_places() {
         let check = |text: &str, names: &[&str]| {
             let got: Vec<_> = Template::parse(text).names().map(|n| n.to_string()).collect();
             assert_eq!(got, names, "{text}");
