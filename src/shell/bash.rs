@@ -1,86 +1,128 @@
 //! The interpreter behind the shell: bashkit, polled by hand.
 //!
-//! A command of the table becomes a builtin that files its request in a [`Post`] and yields; [`run`] takes the request out,
-//! serves it, and polls on. bashkit arms tokio timers, so the polls happen inside the context of a runtime whose timers are never
-//! driven: no wall clock reaches a script. `sh -c` and `eval` are parsed on a blocking thread of that runtime; the poll loop parks
-//! until it wakes, and what it returns does not depend on when.
+//! A command of the host becomes a builtin that files its request in a [`Post`] and yields; [`run`] takes the request out, serves
+//! it, and polls on. bashkit arms tokio timers, so the polls happen inside the context of a runtime whose timers are never driven:
+//! no wall clock reaches a script. `sh -c` and `eval` are parsed on a blocking thread of that runtime; the poll loop parks until it
+//! wakes, and what it returns does not depend on when. A script whose time is over is cancelled at its next request.
 
 use super::pinned;
-use super::{CommandRequest, Commands, FileError, Files, HOME, Metadata, Node, OUTPUT_BYTES_MAX, Shell, ShellOutput};
+use super::vfs::{Kind, Node, normal};
+use super::{FileError, Finished, HOME, Host, Outcome, Request, Stopped, Vfs, environment, serve};
 use crate::time::SimTime;
 use bashkit::{Bash, Builtin, BuiltinContext, DirEntry, ExecResult, ExecutionLimits, FileSystem, FileSystemExt, FileType, async_trait};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// What a script asks of the table of commands.
-#[derive(Clone)]
-pub(super) enum Ask {
-    /// Run a command.
-    Run(CommandRequest),
-    /// Let time pass.
-    Sleep(Duration),
-    /// What time is it.
-    Now,
+/// Bytes of standard output, and of standard error, that a script may print; what comes after is dropped.
+const OUTPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Bytes of a script; a longer one is refused. Below the size at which the interpreter would parse on a thread.
+const SCRIPT_BYTES_MAX: usize = 16 * 1024;
+
+/// What pins a script.
+pub(super) struct Settings {
+    /// Seed of its random draws.
+    pub(super) seed: u64,
+    /// When its time is over.
+    deadline: SimTime,
 }
 
-/// What is answered.
-#[derive(Clone)]
-pub(super) enum Answer {
-    /// A command's output.
-    Ran(ShellOutput),
-    /// Whether all of the time passed.
-    Slept(bool),
-    /// The present instant.
-    Now(SimTime),
+impl Settings {
+    /// The settings of one script.
+    pub(super) fn new(seed: u64, deadline: SimTime) -> Self {
+        Settings { seed, deadline }
+    }
 }
 
 /// Where requests are filed and answers are put.
 #[derive(Default)]
 struct Slot {
-    asked: Option<Ask>,
-    answered: Option<Answer>,
+    asked: Option<Request>,
+    answered: Option<(Finished, SimTime)>,
 }
 
-/// The way from builtins to the table of commands.
-#[derive(Clone, Default)]
-pub(super) struct Post(Arc<Mutex<Slot>>);
+/// The way from the builtins of one interpreter to the host.
+#[derive(Clone)]
+pub(super) struct Post {
+    slot: Arc<Mutex<Slot>>,
+    /// When the interpreter's time is over.
+    pub(super) deadline: SimTime,
+    /// Set when that time has come: the interpreter stops at its next command.
+    cancel: Arc<OnceLock<Arc<AtomicBool>>>,
+    /// Names of the host's commands.
+    names: Arc<Vec<&'static str>>,
+    /// Seed of random draws.
+    pub(super) seed: u64,
+}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Post {
-    /// Files a request and waits for the answer.
-    pub(super) async fn ask(&self, ask: Ask) -> Answer {
-        locked(&self.0).asked = Some(ask);
-        std::future::poll_fn(|_| locked(&self.0).answered.take().map_or(Poll::Pending, Poll::Ready)).await
+    /// Files a request, waits for the answer, and returns it with the present instant.
+    pub(super) async fn ask(&self, mut request: Request) -> (Finished, SimTime) {
+        request.deadline = self.deadline;
+        locked(&self.slot).asked = Some(request);
+        let answer = std::future::poll_fn(|_| locked(&self.slot).answered.take().map_or(Poll::Pending, Poll::Ready)).await;
+        if answer.1 >= self.deadline {
+            self.expire();
+        }
+        answer
+    }
+
+    fn expire(&self) {
+        if let Some(cancel) = self.cancel.get() {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the interpreter was cancelled because its time was over.
+    pub(super) fn expired(&self) -> bool {
+        self.cancel.get().is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
+
+    /// The same way to the host for an interpreter inside, whose time is over earlier.
+    pub(super) fn inner(&self, deadline: SimTime) -> Post {
+        Post { deadline: deadline.min(self.deadline), cancel: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether `name` is a command of the host.
+    pub(super) fn serves(&self, name: &str) -> bool {
+        self.names.contains(&name)
     }
 }
 
-struct TableCommand {
-    name: String,
+struct HostCommand {
+    name: &'static str,
     post: Post,
 }
 
 #[async_trait]
-impl Builtin for TableCommand {
+impl Builtin for HostCommand {
     async fn execute(&self, context: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
-        let mut argv = vec![self.name.clone()];
-        argv.extend(context.args.iter().cloned());
-        let stdin = context.stdin_bytes().unwrap_or_default().to_vec();
-        let cwd = context.cwd.to_string_lossy().into_owned();
-        match self.post.ask(Ask::Run(CommandRequest { argv, stdin, cwd })).await {
-            Answer::Ran(output) => Ok(result(output)),
-            _ => Ok(ExecResult::err(String::new(), 1)),
-        }
+        Ok(result(self.post.ask(request(self.name, &context)).await.0))
     }
 }
 
-pub(super) fn result(output: ShellOutput) -> ExecResult {
+/// The request of a builtin's context; its deadline is set when it is filed.
+pub(super) fn request(name: &str, context: &BuiltinContext<'_>) -> Request {
+    Request {
+        name: name.to_owned(),
+        args: context.args.to_vec(),
+        stdin: context.stdin_bytes().unwrap_or_default().to_vec(),
+        cwd: context.cwd.to_string_lossy().into_owned(),
+        env: context.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        deadline: SimTime::ZERO,
+    }
+}
+
+pub(super) fn result(output: Finished) -> ExecResult {
     ExecResult { stdout: output.stdout.into(), stderr: output.stderr.into(), exit_code: output.exit_code, ..ExecResult::default() }
 }
 
@@ -91,34 +133,77 @@ const LEFT_OUT: &[&str] = &[
     "ulimit", "bc", "yq", "rg", "zip", "unzip", "numfmt", "nproc", "df", "du", "flock", "python", "python3", "watch",
 ];
 
+/// What a script printed so far.
+type Printed = Arc<Mutex<(String, String)>>;
+
 /// Runs a script in the interpreter.
-pub(super) fn run(shell: &mut Shell, script: &str, commands: &mut dyn Commands) -> ShellOutput {
-    let files = Arc::new(Mutex::new(std::mem::replace(&mut shell.files, Files::new(commands.now()))));
-    let post = Post::default();
-    let output = {
-        let _context = runtime().enter();
-        let mut bash = build(shell, &files, &post, commands);
-        let script = script.replace("SRANDOM", "RANDOM"); // the interpreter takes $SRANDOM from the operating system
-        let seeded = format!("RANDOM={}", shell.stream("random", 0).below(32768));
-        drive(bash.exec(&seeded), &post, &files, commands).and_then(|_| drive(bash.exec(&script), &post, &files, commands))
+pub(super) fn run(files: &mut Vfs, script: &str, host: &mut dyn Host, settings: &Settings) -> Outcome {
+    if script.len() > SCRIPT_BYTES_MAX {
+        let text = format!("the script has {} bytes; at most {SCRIPT_BYTES_MAX} are run at once: write it to files in parts", script.len());
+        return Outcome { stderr: format!("bash: {text}\n"), exit_code: 126, stopped: Some(Stopped::Limit(text)), ..Outcome::default() };
+    }
+    let shared = Arc::new(Mutex::new(std::mem::replace(files, Vfs::new(host.now()))));
+    let post = Post {
+        slot: Arc::default(),
+        deadline: settings.deadline,
+        cancel: Arc::default(),
+        names: Arc::new(host.names().to_vec()),
+        seed: settings.seed,
     };
-    shell.files = locked(&files).clone();
-    match output {
+    let view: Arc<dyn FileSystem> = Arc::new(FileView(Arc::clone(&shared)));
+    let printed = Printed::default();
+    let outcome = {
+        let _context = runtime().enter();
+        let mut bash = build(view, &post, host.now(), HOME);
+        let script = script.replace("SRANDOM", "RANDOM"); // the interpreter takes $SRANDOM from the operating system
+        let seeded = format!("RANDOM={}", settings.seed % 32768);
+        let ran = drive(interpret(&mut bash, &[&seeded, &script], &printed), &post, &shared, host);
+        outcome(ran, &post, &printed)
+    };
+    *files = locked(&shared).clone();
+    outcome
+}
+
+/// Runs scripts one after the other; what they print is collected on the way, so that a cancelled script's output is kept.
+pub(super) async fn interpret(bash: &mut Bash, scripts: &[&str], printed: &Printed) -> bashkit::Result<ExecResult> {
+    let mut last = ExecResult::default();
+    for script in scripts {
+        let collect = Arc::clone(printed);
+        let callback = Box::new(move |out: &bashkit::StreamData, err: &bashkit::StreamData| {
+            let mut printed = locked(&collect);
+            printed.0.push_str(&out.text_lossy());
+            printed.1.push_str(&err.text_lossy());
+        });
+        last = bash.exec_streaming(script, callback).await?;
+    }
+    Ok(last)
+}
+
+fn outcome(ran: bashkit::Result<ExecResult>, post: &Post, printed: &Printed) -> Outcome {
+    let timed_out = post.expired().then_some(Stopped::TimedOut);
+    let (stdout, mut stderr) = std::mem::take(&mut *locked(printed));
+    match ran {
         Ok(done) => {
-            ShellOutput { stdout: done.stdout.as_bytes().to_vec(), stderr: done.stderr.as_bytes().to_vec(), exit_code: done.exit_code }
+            let text = |data: &bashkit::StreamData| data.text_lossy().into_owned();
+            Outcome { stdout: text(&done.stdout), stderr: text(&done.stderr), exit_code: done.exit_code, stopped: timed_out }
         }
-        Err(error) => failure(&error),
+        Err(_) if timed_out.is_some() => Outcome { stdout, stderr, exit_code: 124, stopped: timed_out },
+        Err(bashkit::Error::ResourceLimit(limit)) => {
+            let text = limit.to_string();
+            stderr.push_str(&format!("bash: {text}\n"));
+            Outcome { stdout, stderr, exit_code: 137, stopped: Some(Stopped::Limit(text)) }
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let text = text.strip_prefix("parse error: ").unwrap_or(&text);
+            stderr.push_str(&if text.starts_with("bash:") { format!("{text}\n") } else { format!("bash: {text}\n") });
+            Outcome { stdout, stderr, exit_code: 2, stopped: None }
+        }
     }
 }
 
-fn failure(error: &bashkit::Error) -> ShellOutput {
-    let text = error.to_string();
-    let text = text.strip_prefix("parse error: ").unwrap_or(&text);
-    let line = if text.starts_with("bash:") { format!("{text}\n") } else { format!("bash: {text}\n") };
-    ShellOutput::failure(line, 2)
-}
-
-fn build(shell: &Shell, files: &Arc<Mutex<Files>>, post: &Post, commands: &dyn Commands) -> Bash {
+/// An interpreter over `files` whose commands reach the host by `post`.
+pub(super) fn build(files: Arc<dyn FileSystem>, post: &Post, now: SimTime, cwd: &str) -> Bash {
     let limits = ExecutionLimits {
         timeout: Duration::from_secs(u64::MAX / 4),
         parser_timeout: Duration::from_secs(u64::MAX / 4),
@@ -132,30 +217,30 @@ fn build(shell: &Shell, files: &Arc<Mutex<Files>>, post: &Post, commands: &dyn C
         ..ExecutionLimits::default()
     };
     let mut builder = Bash::builder()
-        .fs(Arc::new(FileView(Arc::clone(files))))
+        .fs(files)
         .limits(limits)
         .concurrent_jobs(false)
-        .username("operator")
+        .username("root")
         .hostname("workstation")
-        .cwd(HOME)
-        .env("HOME", HOME)
-        .env("USER", "operator")
-        .env("SHELL", "/bin/bash")
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("LANG", "C.UTF-8")
-        .fixed_epoch(i64::try_from(commands.now().as_secs()).unwrap_or(i64::MAX))
+        .cwd(cwd)
+        .fixed_epoch(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
         .builtin_filter(|name| !LEFT_OUT.contains(&name));
-    for name in commands.names() {
-        builder = builder.builtin(name.clone(), Box::new(TableCommand { name, post: post.clone() }));
+    for (key, value) in environment() {
+        builder = builder.env(key, value);
     }
-    for (name, builtin) in pinned::builtins(shell, post) {
+    for name in post.names.iter().copied() {
+        builder = builder.builtin(name, Box::new(HostCommand { name, post: post.clone() }));
+    }
+    for (name, builtin) in pinned::builtins(post) {
         builder = builder.builtin(name, builtin);
     }
-    builder.build()
+    let bash = builder.build();
+    let _ = post.cancel.set(bash.cancellation_token());
+    bash
 }
 
 /// Polls a future to its end, serving what it files on the way.
-fn drive<T>(future: impl Future<Output = T>, post: &Post, files: &Arc<Mutex<Files>>, commands: &mut dyn Commands) -> T {
+fn drive<T>(future: impl Future<Output = T>, post: &Post, files: &Arc<Mutex<Vfs>>, host: &mut dyn Host) -> T {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -163,25 +248,16 @@ fn drive<T>(future: impl Future<Output = T>, post: &Post, files: &Arc<Mutex<File
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        let asked = locked(&post.0).asked.take();
+        let asked = locked(&post.slot).asked.take();
         match asked {
-            Some(ask) => {
-                let answer = serve(ask, files, commands);
-                locked(&post.0).answered = Some(answer);
+            Some(request) => {
+                let finished = serve(host, &request, &mut locked(files));
+                locked(files).now = host.now();
+                locked(&post.slot).answered = Some((finished, host.now()));
             }
             None => std::thread::park(),
         }
     }
-}
-
-fn serve(ask: Ask, files: &Arc<Mutex<Files>>, commands: &mut dyn Commands) -> Answer {
-    let answer = match ask {
-        Ask::Run(request) => Answer::Ran(commands.run(&mut locked(files), &request)),
-        Ask::Sleep(span) => Answer::Slept(commands.sleep(span)),
-        Ask::Now => Answer::Now(commands.now()),
-    };
-    locked(files).set_now(commands.now());
-    answer
 }
 
 struct Unpark(std::thread::Thread);
@@ -205,10 +281,10 @@ fn runtime() -> &'static tokio::runtime::Runtime {
 }
 
 /// The shell's files as the interpreter sees them.
-struct FileView(Arc<Mutex<Files>>);
+struct FileView(Arc<Mutex<Vfs>>);
 
 fn path_text(path: &Path) -> String {
-    Files::absolute("/", &path.to_string_lossy())
+    normal("/", &path.to_string_lossy())
 }
 
 fn io_error(error: FileError) -> bashkit::Error {
@@ -220,7 +296,7 @@ fn io_error(error: FileError) -> bashkit::Error {
         FileError::NotFolder => ErrorKind::NotADirectory,
         FileError::NotEmpty => ErrorKind::DirectoryNotEmpty,
         FileError::NoSpace => ErrorKind::StorageFull,
-        FileError::LinkLoop => ErrorKind::Other,
+        FileError::Loop | FileError::Invalid => ErrorKind::Other,
     };
     std::io::Error::new(kind, error.to_string()).into()
 }
@@ -230,18 +306,18 @@ fn system_time(at: SimTime) -> std::time::SystemTime {
     std::time::SystemTime::UNIX_EPOCH + Duration::from_nanos(at.as_nanos())
 }
 
-fn metadata(from: &Metadata) -> bashkit::Metadata {
-    let (file_type, size) = match &from.node {
-        Node::File(content) => (FileType::File, content.len() as u64),
-        Node::Folder => (FileType::Directory, 4096),
-        Node::Link(target) => (FileType::Symlink, target.len() as u64),
+fn metadata(node: &Node) -> bashkit::Metadata {
+    let file_type = match node.kind {
+        Kind::File(_) => FileType::File,
+        Kind::Folder => FileType::Directory,
+        Kind::Link(_) => FileType::Symlink,
     };
-    let time = system_time(from.modified);
-    bashkit::Metadata { file_type, size, mode: from.mode, modified: time, created: time }
+    let time = system_time(node.modified);
+    bashkit::Metadata { file_type, size: node.size(), mode: node.mode, modified: time, created: time }
 }
 
 impl FileView {
-    fn with<T>(&self, act: impl FnOnce(&mut Files) -> Result<T, FileError>) -> bashkit::Result<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut Vfs) -> Result<T, FileError>) -> bashkit::Result<T> {
         act(&mut locked(&self.0)).map_err(io_error)
     }
 }
@@ -257,42 +333,33 @@ impl FileSystem for FileView {
         self.with(|files| files.write(&path_text(path), content))
     }
     async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        self.with(|files| {
-            let path = path_text(path);
-            let mut whole = match files.read(&path) {
-                Ok(old) => old.to_vec(),
-                Err(FileError::NotFound) => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            whole.extend_from_slice(content);
-            files.write(&path, &whole)
-        })
+        self.with(|files| files.append(&path_text(path), content))
     }
     async fn mkdir(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
-        self.with(|files| {
-            let path = path_text(path);
-            if recursive {
-                files.make_folders(&path);
-                return files.list(&path).map(|_| ());
-            }
-            files.make_folder(&path)
-        })
+        self.with(|files| files.make_folder(&path_text(path), recursive))
     }
     async fn remove(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
         self.with(|files| files.remove(&path_text(path), recursive))
     }
     async fn stat(&self, path: &Path) -> bashkit::Result<bashkit::Metadata> {
-        self.with(|files| files.stat(&path_text(path)).map(|m| metadata(&m)))
+        self.with(|files| {
+            let path = files.follow(&path_text(path))?;
+            files.entry(&path).map(metadata).ok_or(FileError::NotFound)
+        })
     }
     async fn lstat(&self, path: &Path) -> bashkit::Result<bashkit::Metadata> {
-        self.with(|files| files.lstat(&path_text(path)).map(|m| metadata(&m)))
+        self.with(|files| files.entry(&path_text(path)).map(metadata).ok_or(FileError::NotFound))
     }
     async fn read_dir(&self, path: &Path) -> bashkit::Result<Vec<DirEntry>> {
-        let entries = self.with(|files| files.list(&path_text(path)))?;
-        Ok(entries.into_iter().map(|(name, m)| DirEntry { name, metadata: metadata(&m) }).collect())
+        self.with(|files| {
+            let path = files.follow(&path_text(path))?;
+            let entries = files.list(&path)?;
+            Ok(entries.into_iter().map(|(name, node)| DirEntry { name: name.to_string(), metadata: metadata(node) }).collect())
+        })
     }
     async fn exists(&self, path: &Path) -> bashkit::Result<bool> {
-        Ok(locked(&self.0).stat(&path_text(path)).is_ok())
+        let files = locked(&self.0);
+        Ok(files.follow(&path_text(path)).is_ok_and(|path| files.entry(&path).is_some()))
     }
     async fn rename(&self, from: &Path, to: &Path) -> bashkit::Result<()> {
         self.with(|files| files.rename(&path_text(from), &path_text(to)))
@@ -307,8 +374,8 @@ impl FileSystem for FileView {
         self.with(|files| files.link(&target.to_string_lossy(), &path_text(link)))
     }
     async fn read_link(&self, path: &Path) -> bashkit::Result<PathBuf> {
-        self.with(|files| match files.lstat(&path_text(path))?.node {
-            Node::Link(target) => Ok(PathBuf::from(target)),
+        self.with(|files| match files.entry(&path_text(path)).map(|node| &node.kind) {
+            Some(Kind::Link(target)) => Ok(PathBuf::from(target.as_str())),
             _ => Err(FileError::NotFound),
         })
     }
@@ -318,9 +385,6 @@ impl FileSystem for FileView {
     #[expect(clippy::disallowed_types, reason = "the interpreter's type for file times")]
     async fn set_modified_time(&self, path: &Path, _time: std::time::SystemTime) -> bashkit::Result<()> {
         // `touch` passes the host's present time; the file system's own is the episode's.
-        self.with(|files| {
-            let now = files.now();
-            files.set_modified(&path_text(path), now)
-        })
+        self.with(|files| files.touch(&path_text(path)))
     }
 }

@@ -1,19 +1,19 @@
-//! Builtins that the interpreter would answer from the host's clock or randomness: `date`, `sleep`, `mktemp`, `shuf`.
+//! Builtins that the interpreter would answer from the host's clock or randomness: `date`, `sleep`, `timeout`, `mktemp`, `shuf`.
 
-use super::Shell;
-use super::bash::{Answer, Ask, Post};
-use crate::rng::Stream;
-use crate::time::SimTime;
+use super::bash::{Post, build, interpret, request, result};
+use super::vfs::normal;
+use super::{Finished, Request, timed_command};
+use crate::rng::{Key, Stream};
 use bashkit::{Bash, Builtin, BuiltinContext, ExecResult, async_trait};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The pinned builtins of one script.
-pub(super) fn builtins(shell: &Shell, post: &Post) -> Vec<(&'static str, Box<dyn Builtin>)> {
-    let stream = |purpose| Mutex::new(shell.stream(purpose, 0));
+/// The pinned builtins of one interpreter.
+pub(super) fn builtins(post: &Post) -> Vec<(&'static str, Box<dyn Builtin>)> {
+    let stream = |purpose| Mutex::new(Key::new(post.seed).part(purpose).stream());
     vec![
         ("date", Box::new(Date(post.clone()))),
         ("sleep", Box::new(Sleep(post.clone()))),
+        ("timeout", Box::new(Timeout(post.clone()))),
         ("mktemp", Box::new(MakeTemporary(stream("mktemp")))),
         ("shuf", Box::new(Shuffle(stream("shuf")))),
     ]
@@ -23,11 +23,13 @@ fn draw<T>(stream: &Mutex<Stream>, act: impl FnOnce(&mut Stream) -> T) -> T {
     act(&mut stream.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-async fn now(post: &Post) -> SimTime {
-    match post.ask(Ask::Now).await {
-        Answer::Now(now) => now,
-        _ => SimTime::ZERO,
-    }
+/// A request that does nothing and whose answer tells the time.
+fn nothing() -> Request {
+    Request { name: "sleep".to_owned(), args: vec!["0".to_owned()], ..Request::default() }
+}
+
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ")
 }
 
 /// `date`, at the episode's present instant, by an interpreter of its own whose clock stands there.
@@ -36,9 +38,9 @@ struct Date(Post);
 #[async_trait]
 impl Builtin for Date {
     async fn execute(&self, context: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
-        let epoch = i64::try_from(now(&self.0).await.as_secs()).unwrap_or(i64::MAX);
-        let words = context.args.iter().map(|word| format!(" '{}'", word.replace('\'', r"'\''")));
-        let script = format!("date{}", words.collect::<String>());
+        let (_, now) = self.0.ask(nothing()).await;
+        let epoch = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let script = format!("date {}", quoted(context.args));
         Bash::builder().fs(context.fs.clone()).fixed_epoch(epoch).build().exec(&script).await
     }
 }
@@ -49,35 +51,37 @@ struct Sleep(Post);
 #[async_trait]
 impl Builtin for Sleep {
     async fn execute(&self, context: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
-        if context.args.is_empty() {
-            return Ok(ExecResult::err("sleep: missing operand\nTry 'sleep --help' for more information.\n", 1));
-        }
-        let mut total = 0.0;
-        for word in context.args {
-            match seconds(word) {
-                Some(seconds) => total += seconds,
-                None => {
-                    let text = format!("sleep: invalid time interval '{word}'\nTry 'sleep --help' for more information.\n");
-                    return Ok(ExecResult::err(text, 1));
-                }
-            }
-        }
-        let slept = self.0.ask(Ask::Sleep(Duration::from_secs_f64(total.min(1.0e9)))).await;
-        Ok(if matches!(slept, Answer::Slept(true)) { ExecResult::ok(String::new()) } else { ExecResult::err(String::new(), 124) })
+        Ok(result(self.0.ask(request("sleep", &context)).await.0))
     }
 }
 
-/// Seconds of `1.5`, `2m`, `1h`, `1d`, `infinity`.
-fn seconds(word: &str) -> Option<f64> {
-    let (number, unit) = match word.chars().last()? {
-        's' => (&word[..word.len() - 1], 1.0),
-        'm' => (&word[..word.len() - 1], 60.0),
-        'h' => (&word[..word.len() - 1], 3600.0),
-        'd' => (&word[..word.len() - 1], 86400.0),
-        _ => (word, 1.0),
-    };
-    let number: f64 = if number == "infinity" { 1.0e9 } else { number.parse().ok()? };
-    (number >= 0.0).then_some(number * unit)
+/// `timeout`, in the episode's time: a command of the host gets an earlier deadline, anything else an interpreter of its own that
+/// has one.
+struct Timeout(Post);
+
+#[async_trait]
+impl Builtin for Timeout {
+    async fn execute(&self, context: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
+        let (limit, command) = match timed_command(context.args) {
+            Ok(timed) => timed,
+            Err(message) => return Ok(result(Finished::fail(125, message))),
+        };
+        if command.first().is_some_and(|name| self.0.serves(name) || name == "sleep") {
+            return Ok(result(self.0.ask(request("timeout", &context)).await.0));
+        }
+        let (_, now) = self.0.ask(nothing()).await;
+        let post = self.0.inner(limit.map_or(self.0.deadline, |limit| now + limit));
+        let printed = Arc::default();
+        let mut bash = build(context.fs.clone(), &post, now, &context.cwd.to_string_lossy());
+        let ran = interpret(&mut bash, &[&quoted(command)], &printed).await;
+        match ran {
+            Err(_) if post.expired() => {
+                let (stdout, stderr) = std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(result(Finished { stdout: stdout.into_bytes(), stderr: stderr.into_bytes(), exit_code: 124 }))
+            }
+            ran => ran,
+        }
+    }
 }
 
 /// `mktemp [-d] [-u] [-q] [-t] [-p DIR] [TEMPLATE]`.
@@ -108,7 +112,7 @@ impl Builtin for MakeTemporary {
             return Ok(ExecResult::err(format!("mktemp: too few X's in template '{template}'\n"), 1));
         };
         let printed = parent.map_or(name.clone(), |parent| format!("{}/{name}", parent.trim_end_matches('/')));
-        let path = super::Files::absolute(&context.cwd.to_string_lossy(), &printed);
+        let path = normal(&context.cwd.to_string_lossy(), &printed);
         if !dry {
             let path = std::path::Path::new(&path);
             let made = if folder { context.fs.mkdir(path, false).await } else { context.fs.write_file(path, b"").await };
@@ -160,7 +164,7 @@ impl Builtin for Shuffle {
         } else if echo {
             rest
         } else if let Some(file) = rest.first().filter(|f| *f != "-") {
-            let path = super::Files::absolute(&context.cwd.to_string_lossy(), file);
+            let path = normal(&context.cwd.to_string_lossy(), file);
             match context.fs.read_file(std::path::Path::new(&path)).await {
                 Ok(content) => String::from_utf8_lossy(&content).lines().map(str::to_owned).collect(),
                 Err(_) => return Ok(ExecResult::err(format!("shuf: {file}: No such file or directory\n"), 1)),

@@ -1,0 +1,83 @@
+//! Tests: scripts in the interpreter, with a host of a few commands.
+
+use super::tests::TestHost;
+use super::*;
+
+fn run(scripts: &[&str]) -> Vec<Outcome> {
+    super::tests::run_all(scripts).0
+}
+
+#[track_caller]
+fn check(script: &str, stdout: &str, exit_code: i32) {
+    let outcome = run(&[script]).remove(0);
+    assert_eq!((outcome.stdout.as_str(), outcome.exit_code), (stdout, exit_code), "{script}\nstderr: {}", outcome.stderr);
+}
+
+#[test]
+fn scripts() {
+    check("args a | input", "[\"a\"]\n", 0);
+    check("for i in 1 2; do args $i; done", "[\"1\"]\n[\"2\"]\n", 0);
+    check("X=$(echo y); echo \"<$X>\" && false || echo no", "<y>\nno\n", 0);
+    check("echo one > f; cat f; ls", "one\nf\n", 0);
+    check("echo one > f; show f", "one\n", 0);
+    check("sh -c 'echo inner | tr a-z A-Z'", "INNER\n", 0);
+    check("echo a b | xargs -n1 args x", "[\"x\", \"a\"]\n[\"x\", \"b\"]\n", 0);
+    check("cat <<EOF | input\nabc\nEOF", "abc\n", 0);
+    check("eval 'args x'; echo $?", "[\"x\"]\n0\n", 0);
+    check("whoami; hostname; pwd", "root\nworkstation\n/root\n", 0);
+    check("git status; echo $?", "127\n", 0);
+}
+
+#[test]
+fn time_is_the_hosts() {
+    check("sleep 25; date -u +%M:%S", "00:25\n", 0);
+    check("timeout 5 sleep 10; echo $?; date +%S", "124\n05\n", 0);
+    check("timeout 5 bash -c 'while true; do echo x; sleep 2; done'; echo $?; date +%S", "x\nx\nx\n124\n05\n", 0);
+    check("timeout 9 bash -c 'echo done'; echo $?", "done\n0\n", 0);
+    let late = run(&["echo early; sleep 29; echo late; sleep 5; echo never"]).remove(0);
+    assert_eq!((late.stdout.as_str(), late.stopped), ("early\nlate\n", Some(Stopped::TimedOut)));
+}
+
+#[test]
+fn mistakes_are_answered() {
+    for script in ["args 'open", "if true", "args $(", "fi", "((", "cat <<", "args \"a", "|", "&& args", "x() {"] {
+        let outcome = run(&[script]).remove(0);
+        assert_ne!(outcome.exit_code, 0, "{script}");
+        assert!(!outcome.stderr.is_empty(), "{script}");
+    }
+}
+
+#[test]
+fn endless_loops_and_floods_are_bounded() {
+    for script in ["while true; do :; done", "while true; do args x; done", "f() { f; }; f", "yes", "x=a; while true; do x=$x$x; done"] {
+        let outcome = run(&[script]).remove(0);
+        assert!(outcome.stdout.len() <= 11 * 1024 * 1024, "{script}");
+        assert!(outcome.exit_code != 0, "{script}: {outcome:?}");
+    }
+    let long = format!("echo {}", "x".repeat(17_000));
+    assert!(matches!(run(&[&format!("{long};")]).remove(0).stopped, Some(Stopped::Limit(_))));
+}
+
+#[test]
+fn files_persist_variables_and_folder_do_not() {
+    let outcomes = run(&["cd /tmp; A=1; echo kept > kept", "echo \"$A\"; pwd; cat /tmp/kept"]);
+    assert_eq!(outcomes[1].stdout, "\n/root\nkept\n");
+}
+
+#[test]
+fn two_shells_with_one_seed_behave_alike() {
+    let script = "echo $RANDOM $SRANDOM; mktemp; mktemp -d; seq 1 9 | shuf; date; touch f; ls -l f; echo $$ $BASHPID $SECONDS";
+    let first = run(&[script, script]);
+    assert_eq!(first, run(&[script, script]));
+    assert_ne!(first[0].stdout, first[1].stdout, "another script draws anew");
+    assert!(first[0].stdout.contains("2026"), "{}", first[0].stdout);
+}
+
+#[test]
+fn a_host_sees_what_the_script_wrote() {
+    let mut host = TestHost { clock: SimTime::from_secs(1_767_225_600) };
+    let mut shell = Shell::new(host.clock, 7, &[]);
+    let deadline = host.clock + Duration::from_secs(30);
+    let outcome = shell.run("cat > /tmp/x <<'E'\na: 1\nE\nshow /tmp/x", &mut host, deadline);
+    assert_eq!(outcome.stdout, "a: 1\n");
+}
