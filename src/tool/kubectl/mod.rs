@@ -14,6 +14,8 @@ pub mod resources;
 
 use command::{Command, Root};
 
+pub mod unified_diff;
+
 use crate::cluster::{Cluster, Identity};
 use crate::time::SimTime;
 
