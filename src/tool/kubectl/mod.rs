@@ -14,6 +14,7 @@ pub mod resources;
 
 use command::{Command, Root};
 
+pub mod create;
 pub mod unified_diff;
 
 use crate::cluster::{Cluster, Identity};
