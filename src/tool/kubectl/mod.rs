@@ -15,6 +15,7 @@ pub mod resources;
 use command::{Command, Root};
 
 pub mod create;
+pub mod rollout;
 pub mod unified_diff;
 
 use crate::cluster::{Cluster, Identity};

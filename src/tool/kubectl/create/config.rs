@@ -2,7 +2,8 @@
 
 use crate::object;
 use crate::object::{Json, Map};
-use crate::tool::kubectl::Files;
+use crate::tool::kubectl::failure::quote;
+use crate::tool::kubectl::{Files, names};
 
 /// Where the entries of a ConfigMap or Secret come from.
 #[derive(Debug, Clone, Default)]
@@ -100,44 +101,13 @@ fn env_file(path: &str, content: &[u8]) -> Result<Vec<Entry>, String> {
             continue;
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        if let Some(fault) = env_name_fault(key) {
-            return Err(format!("{key:?} is not a valid key name: {fault}"));
+        let faults = names::env_name(key);
+        if !faults.is_empty() {
+            return Err(format!("{} is not a valid key name: {}", quote(key), faults.join(";")));
         }
         entries.push((key.to_owned(), value.as_bytes().to_vec()));
     }
     Ok(entries)
-}
-
-/// What is wrong with the name of an environment variable, in Kubernetes' words.
-pub fn env_name_fault(name: &str) -> Option<String> {
-    let valid = !name.is_empty() && name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'=');
-    (!valid).then(|| {
-        "a valid environment variable name must consist only of printable ASCII characters other than '=' (e.g. 'my.env-name',  or \
-         'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '^[ -<>-~]+$')"
-            .to_owned()
-    })
-}
-
-/// What is wrong with the key of a ConfigMap or Secret, in Kubernetes' words.
-fn key_faults(key: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    if key.len() > 253 {
-        faults.push("must be no more than 253 characters".to_owned());
-    }
-    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        faults.push(
-            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or \
-             'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-                .to_owned(),
-        );
-    }
-    match key {
-        "." => faults.push("must not be '.'".to_owned()),
-        ".." => faults.push("must not be '..'".to_owned()),
-        _ if key.starts_with("..") => faults.push("must not start with '..'".to_owned()),
-        _ => {}
-    }
-    faults
 }
 
 /// A ConfigMap of the given sources: text under `data`, anything else under `binaryData`.
@@ -151,9 +121,9 @@ pub fn config_map(name: &str, sources: &Sources<'_>, files: &mut dyn Files) -> R
     entries.extend(sources.from_env_files(files, "config")?);
     let (mut data, mut binary) = (Map::new(), Map::new());
     for (key, content) in entries {
-        let faults = key_faults(&key);
+        let faults = names::config_key(&key);
         if !faults.is_empty() {
-            return Err(format!("{key:?} is not a valid key name for a ConfigMap: {}", faults.join(",")));
+            return Err(format!("{} is not a valid key name for a ConfigMap: {}", quote(&key), faults.join(",")));
         }
         for (field, taken) in [("Data", &data), ("BinaryData", &binary)] {
             if taken.contains_key(&key) {
@@ -189,9 +159,9 @@ pub fn secret(name: &str, kind: &str, sources: &Sources<'_>, files: &mut dyn Fil
 fn secret_of(name: &str, kind: &str, entries: Vec<Entry>) -> Result<Json, String> {
     let mut data = Map::new();
     for (key, content) in entries {
-        let faults = key_faults(&key);
+        let faults = names::config_key(&key);
         if !faults.is_empty() {
-            return Err(format!("{key:?} is not valid key name for a Secret {}", faults.join(";")));
+            return Err(format!("{} is not valid key name for a Secret {}", quote(&key), faults.join(";")));
         }
         if data.contains_key(&key) {
             return Err(format!("cannot add key {key}, another key by that name already exists"));

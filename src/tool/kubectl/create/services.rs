@@ -2,6 +2,7 @@
 
 use crate::object::Json;
 use crate::object;
+use crate::tool::kubectl::names;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -31,7 +32,7 @@ pub fn service(name: &str, args: &ServiceArguments<'_>) -> Result<Json, String> 
     if args.cluster_ip != "None" && args.tcp.is_empty() && args.kind != "ExternalName" {
         return Err("at least one tcp port specifier must be provided".to_owned());
     }
-    if args.kind == "ExternalName" && !is_dns_subdomain(args.external_name) {
+    if args.kind == "ExternalName" && !names::is_dns_subdomain(args.external_name) {
         return Err(format!("invalid service external name {}", args.external_name));
     }
     let mut spec = object! { "type" => args.kind, "selector" => object! { "app" => name } };
@@ -66,7 +67,7 @@ fn ports(pair: &str) -> Result<(i64, Json), String> {
     match target.parse::<i64>() {
         Ok(number) if (1..=65535).contains(&number) => Ok((port, Json::Int(number))),
         Ok(_) => Err("must be between 1 and 65535, inclusive".to_owned()),
-        Err(_) => match port_name_faults(target) {
+        Err(_) => match names::port_name(target) {
             faults if faults.is_empty() => Ok((port, Json::from(target))),
             faults => Err(faults.join(",")),
         },
@@ -82,36 +83,6 @@ fn parse_port(text: &str) -> Result<i64, String> {
         Err(_) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => Err(fault("value out of range")),
         Err(_) => Err(fault("invalid syntax")),
     }
-}
-
-/// What is wrong with the name of a port, in Kubernetes' words.
-fn port_name_faults(name: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    if name.len() > 15 {
-        faults.push("must be no more than 15 characters".to_owned());
-    }
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        faults.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
-    }
-    if !name.bytes().any(|b| b.is_ascii_lowercase()) {
-        faults.push("must contain at least one letter (a-z)".to_owned());
-    }
-    if name.contains("--") {
-        faults.push("must not contain consecutive hyphens".to_owned());
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        faults.push("must not begin or end with a hyphen".to_owned());
-    }
-    faults
-}
-
-/// Whether a text is a DNS-1123 subdomain.
-pub fn is_dns_subdomain(text: &str) -> bool {
-    let label = |l: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !l.is_empty() && l.bytes().all(inner) && !l.starts_with('-') && !l.ends_with('-')
-    };
-    !text.is_empty() && text.len() <= 253 && text.split('.').all(label)
 }
 
 /// What `create ingress` was told.
