@@ -5,21 +5,34 @@
 
 pub mod builder;
 pub mod command;
+pub mod create;
+pub mod delete;
+pub mod drain;
+pub mod exec;
 pub mod failure;
 pub mod flags;
 pub mod globals;
+pub mod label;
+pub mod logs;
 pub mod manifest;
+pub mod mutation;
+pub mod names;
 pub mod output;
+pub mod patch;
+pub mod pods;
+pub mod printing;
 pub mod resources;
+pub mod rollout;
+pub mod scale;
+pub mod taint;
+pub mod unified_diff;
+pub mod wait;
 
 use command::{Command, Root};
 
-pub mod create;
-pub mod rollout;
-pub mod unified_diff;
-
 use crate::cluster::{Cluster, Identity};
 use crate::time::SimTime;
+use std::time::Duration;
 
 /// Files that a command may read and write: the virtual file system of the shell it runs in.
 pub trait Files {
@@ -63,8 +76,13 @@ pub struct Output {
     pub exit_code: i32,
 }
 
+/// How long kubectl takes to start and to reach the API server: what a command costs in the cluster's time, waits apart.
+const START_UP: Duration = Duration::from_millis(60);
+
 /// Runs kubectl with the arguments after its name.
 pub fn run(cx: &mut Context<'_>, argv: &[String]) -> Output {
+    let started = cx.cluster.now() + START_UP;
+    cx.cluster.wait(started.min(cx.deadline), &[]);
     command::run(cx, &ROOT, argv)
 }
 
@@ -81,21 +99,12 @@ absent! {
     EXPLAIN "kubectl explain" "Get documentation for a resource";
     GET "kubectl get" "Display one or many resources";
     EDIT "kubectl edit" "Edit a resource on the server";
-    DELETE "kubectl delete" "Delete resources by file names, stdin, resources and names, or by resources and label selector";
-    ROLLOUT "kubectl rollout" "Manage the rollout of a resource";
-    SCALE "kubectl scale" "Set a new size for a deployment, replica set, or replication controller";
     AUTOSCALE "kubectl autoscale" "Auto-scale a deployment, replica set, stateful set, or replication controller";
     CERTIFICATE "kubectl certificate" "Modify certificate resources";
     CLUSTER_INFO "kubectl cluster-info" "Display cluster information";
     TOP "kubectl top" "Display resource (CPU/memory) usage";
-    CORDON "kubectl cordon" "Mark node as unschedulable";
-    UNCORDON "kubectl uncordon" "Mark node as schedulable";
-    DRAIN "kubectl drain" "Drain node in preparation for maintenance";
-    TAINT "kubectl taint" "Update the taints on one or more nodes";
     DESCRIBE "kubectl describe" "Show details of a specific resource or group of resources";
-    LOGS "kubectl logs" "Print the logs for a container in a pod";
     ATTACH "kubectl attach" "Attach to a running container";
-    EXEC "kubectl exec" "Execute a command in a container";
     PORT_FORWARD "kubectl port-forward" "Forward one or more local ports to a pod";
     PROXY "kubectl proxy" "Run a proxy to the Kubernetes API server";
     CP "kubectl cp" "Copy files and directories to and from containers";
@@ -104,12 +113,8 @@ absent! {
     EVENTS "kubectl events" "List events";
     DIFF "kubectl diff" "Diff the live version against a would-be applied version";
     APPLY "kubectl apply" "Apply a configuration to a resource by file name or stdin";
-    PATCH "kubectl patch" "Update fields of a resource";
     REPLACE "kubectl replace" "Replace a resource by file name or stdin";
-    WAIT "kubectl wait" "Experimental: Wait for a specific condition on one or many resources";
     KUSTOMIZE "kubectl kustomize" "Build a kustomization target from a directory or URL";
-    LABEL "kubectl label" "Update the labels on a resource";
-    ANNOTATE "kubectl annotate" "Update the annotations on a resource";
     COMPLETION "kubectl completion" "Output shell completion code for the specified shell (bash, zsh, fish, or powershell)";
     CONFIG "kubectl config" "Modify kubeconfig files";
     PLUGIN "kubectl plugin" "Provides utilities for interacting with plugins";
@@ -123,12 +128,18 @@ absent! {
 pub static ROOT: Root = Root {
     groups: &[
         ("Basic Commands (Beginner)", &[&CREATE, &EXPOSE, &RUN, &SET]),
-        ("Basic Commands (Intermediate)", &[&EXPLAIN, &GET, &EDIT, &DELETE]),
-        ("Deploy Commands", &[&ROLLOUT, &SCALE, &AUTOSCALE]),
-        ("Cluster Management Commands", &[&CERTIFICATE, &CLUSTER_INFO, &TOP, &CORDON, &UNCORDON, &DRAIN, &TAINT]),
-        ("Troubleshooting and Debugging Commands", &[&DESCRIBE, &LOGS, &ATTACH, &EXEC, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &EVENTS]),
-        ("Advanced Commands", &[&DIFF, &APPLY, &PATCH, &REPLACE, &WAIT, &KUSTOMIZE]),
-        ("Settings Commands", &[&LABEL, &ANNOTATE, &COMPLETION]),
+        ("Basic Commands (Intermediate)", &[&EXPLAIN, &GET, &EDIT, &delete::COMMAND]),
+        ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &AUTOSCALE]),
+        (
+            "Cluster Management Commands",
+            &[&CERTIFICATE, &CLUSTER_INFO, &TOP, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
+        ),
+        (
+            "Troubleshooting and Debugging Commands",
+            &[&DESCRIBE, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &EVENTS],
+        ),
+        ("Advanced Commands", &[&DIFF, &APPLY, &patch::COMMAND, &REPLACE, &wait::COMMAND, &KUSTOMIZE]),
+        ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &COMPLETION]),
         ("Subcommands provided by plugins", &[]),
         ("Other Commands", &[&API_RESOURCES, &API_VERSIONS, &CONFIG, &PLUGIN, &VERSION, &OPTIONS]),
     ],

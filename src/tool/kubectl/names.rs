@@ -32,7 +32,9 @@ pub fn label_value(value: &str) -> Vec<String> {
 
 /// What is wrong with the key of a label, a taint or an annotation.
 pub fn qualified_name(text: &str) -> Vec<String> {
-    let regex = format!("{QUALIFIED} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')");
+    let regex = format!(
+        "{QUALIFIED} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+    );
     let mut faults = Vec::new();
     let parts: Vec<&str> = text.split('/').collect();
     let name = match parts.as_slice() {

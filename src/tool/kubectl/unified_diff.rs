@@ -316,10 +316,6 @@ mod tests {
         check("k:\n- a\nk:\n- b\n", "k:\n- a\nk:\n- c\nk:\n- b\n", "@@ -1,4 +1,6 @@\n k:\n - a\n k:\n+- c\n+k:\n - b\n");
         let long: String = (0..30).map(|n| format!("{n}\n")).collect();
         let edited = long.replace("\n4\n", "\nfour\n").replace("\n25\n", "\n");
-        check(
-            &long,
-            &edited,
-            "@@ -2,7 +2,7 @@\n 1\n 2\n 3\n-4\n+four\n 5\n 6\n 7\n@@ -23,7 +23,6 @@\n 22\n 23\n 24\n-25\n 26\n 27\n 28\n",
-        );
+        check(&long, &edited, "@@ -2,7 +2,7 @@\n 1\n 2\n 3\n-4\n+four\n 5\n 6\n 7\n@@ -23,7 +23,6 @@\n 22\n 23\n 24\n-25\n 26\n 27\n 28\n");
     }
 }

@@ -206,7 +206,9 @@ pub fn registry_secret(name: &str, args: &RegistryArguments<'_>, files: &mut dyn
         return secret(name, KIND, &Sources { files: &named, ..Sources::default() }, files);
     }
     if args.username.is_empty() || args.password.is_empty() || args.server.is_empty() {
-        return Err("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required".to_owned());
+        return Err(
+            "either --from-file or the combination of --docker-username, --docker-password and --docker-server is required".to_owned()
+        );
     }
     let text = |value: &str| Json::from(value).to_compact();
     let mut fields = format!("\"username\":{},\"password\":{}", text(args.username), text(args.password));
@@ -226,9 +228,7 @@ pub fn tls_secret(name: &str, cert: &str, key: &str, files: &mut dyn Files) -> R
     if cert.is_empty() || key.is_empty() {
         return Err("key and cert must be specified".to_owned());
     }
-    let mut read = |path: &str| {
-        files.read(path).ok_or_else(|| format!("Cannot read file {path}, open {path}: no such file or directory"))
-    };
+    let mut read = |path: &str| files.read(path).ok_or_else(|| format!("Cannot read file {path}, open {path}: no such file or directory"));
     let (cert, key) = (read(cert)?, read(key)?);
     for (content, what) in [(&cert, "certificate"), (&key, "key")] {
         if !String::from_utf8_lossy(content).contains("-----BEGIN ") {

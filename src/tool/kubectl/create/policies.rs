@@ -67,11 +67,7 @@ pub struct BudgetArguments<'a> {
 ///
 /// # Errors
 /// kubectl's text for arguments that are missing, malformed or exclude each other.
-pub fn disruption_budget(
-    name: &str,
-    args: &BudgetArguments<'_>,
-    selector: impl Fn(&str) -> Result<Json, String>,
-) -> Result<Json, String> {
+pub fn disruption_budget(name: &str, args: &BudgetArguments<'_>, selector: impl Fn(&str) -> Result<Json, String>) -> Result<Json, String> {
     let (least, most) = (args.min_available, args.max_unavailable);
     if args.selector.is_empty() {
         return Err("a selector must be specified".to_owned());

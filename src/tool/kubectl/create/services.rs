@@ -1,7 +1,7 @@
 //! The objects of `create service …` and `create ingress`: arguments in, object out.
 
-use crate::object::Json;
 use crate::object;
+use crate::object::Json;
 use crate::tool::kubectl::names;
 use regex::Regex;
 use std::sync::LazyLock;
