@@ -15,5 +15,6 @@ pub mod workload;
 pub mod shell;
 
 pub mod cluster;
+pub mod shell;
 
 pub mod tool;

@@ -54,6 +54,12 @@ pub trait Cluster: Send {
     /// An HTTP request as a client inside or outside the cluster would make it.
     fn http(&mut self, from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError>;
 
+    /// Addresses of a host name, as a client at `from` resolves it; an address stands for itself.
+    ///
+    /// # Errors
+    /// [`ConnectError::NameNotFound`] when it has none.
+    fn resolve(&mut self, from: &HttpOrigin, host: &str) -> Result<Vec<ArcStr>, ConnectError>;
+
     /// Starts, changes or stops (`None`) the load on the application in `namespace`.
     ///
     /// # Errors
@@ -575,6 +581,8 @@ pub enum ConnectError {
         port: u16,
         /// The client's patience.
         took: Duration,
+        /// Whether the connection stood, and only the answer did not come.
+        connected: bool,
     },
     /// The peer does not speak HTTP, or hung up.
     #[error("{address}:{port} hung up without an answer")]

@@ -1,3 +1,15 @@
 //! What the agent acts with: the tool table, the action grammar, and the commands of its shell.
 
+pub mod grammar;
+pub mod table;
+
+pub mod logs;
+pub mod shell_tool;
+
+pub mod observation;
+pub mod prompt;
+
+pub mod curl;
 pub mod kubectl;
+pub mod names;
+pub mod refusal;

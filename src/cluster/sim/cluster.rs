@@ -1,7 +1,7 @@
 //! [`SimCluster`]: the simulated world behind the [`Cluster`] trait.
 
-use super::api;
 use super::world::World;
+use super::{api, network};
 use crate::cluster::{
     ApiError, ApiReply, ApiRequest, Cluster, ConnectError, ExecOutput, ExecRequest, HttpOrigin, HttpReply, HttpRequest, Identity, Interest,
     ProbeReply, ProbeRequest, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
@@ -9,6 +9,7 @@ use crate::cluster::{
 use crate::object::ResourceRef;
 use crate::time::SimTime;
 use crate::workload::Workload;
+use arcstr::ArcStr;
 use std::sync::Arc;
 
 /// A simulated cluster.
@@ -61,6 +62,11 @@ impl Cluster for SimCluster {
 
     fn http(&mut self, _from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
         Err(ConnectError::NameNotFound { host: request.host.clone() })
+    }
+
+    fn resolve(&mut self, from: &HttpOrigin, host: &str) -> Result<Vec<ArcStr>, ConnectError> {
+        let not_found = |_| ConnectError::NameNotFound { host: host.to_owned() };
+        network::dns::lookup(&self.world, &network::Origin::from(from), host).map_err(not_found)
     }
 
     fn drive(&mut self, namespace: &str, _workload: Option<&Workload>) -> Result<(), WorkloadError> {
