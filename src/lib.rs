@@ -15,6 +15,5 @@ pub mod workload;
 pub mod shell;
 
 pub mod cluster;
-pub mod shell;
 
 pub mod tool;

@@ -129,6 +129,22 @@ pub fn common() -> Vec<Tool> {
     ]
 }
 
+/// Makes a call with the tool of its name.
+///
+/// # Errors
+/// The observation for a call that names no tool or does not fit its tool; nothing was run then.
+pub fn run(tools: &[Tool], call: &Call, context: &mut ToolContext<'_>) -> Result<Reply, String> {
+    let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
+        let known: Vec<&str> = tools.iter().map(|tool| tool.name).collect();
+        return Err(match context.dialect {
+            Dialect::Strict => format!("Invalid action: {}", call.name),
+            Dialect::Forgiving => format!("Invalid action: {}. The actions are: {}.", call.name, known.join(", ")),
+        });
+    };
+    let arguments = tool.bind(call, context.dialect)?;
+    Ok((tool.handler)(context, &arguments))
+}
+
 impl Tool {
     /// The doc in the shape of a Python docstring: what it does, `Args:`, `Returns:`.
     pub fn docstring(&self) -> String {

@@ -90,7 +90,7 @@ fn without_tag(body: &str) -> &str {
         return rest;
     }
     match body.trim_start().split_once(char::is_whitespace) {
-        Some((word, rest)) if matches!(word, "python" | "py" | "bash" | "sh" | "shell" | "json" | "tool_code" | "action" | "text") => rest,
+        Some(("python" | "py" | "bash" | "sh" | "shell" | "json" | "tool_code" | "action" | "text", rest)) => rest,
         _ => body,
     }
 }
@@ -277,7 +277,7 @@ fn opening_quote(text: &str) -> Option<(&'static str, &'static str)> {
 fn closings<'a>(body: &'a str, quote: &'a str) -> impl Iterator<Item = usize> + 'a {
     body.match_indices(quote).map(|(at, _)| at).filter(move |at| {
         let backslashes = body[..*at].len() - body[..*at].trim_end_matches('\\').len();
-        backslashes % 2 == 0
+        backslashes.is_multiple_of(2)
     })
 }
 
