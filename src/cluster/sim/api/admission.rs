@@ -22,6 +22,22 @@ pub fn validate_create(_world: &World, _who: &Identity, _kind: Kind, _object: &O
     Ok(())
 }
 
+/// Plug-ins that change an updated object.
+///
+/// # Errors
+/// The plug-in's refusal.
+pub fn mutate_update(_world: &mut World, _who: &Identity, _kind: Kind, _change: (&Object, &mut Object)) -> Result<(), ApiError> {
+    Ok(())
+}
+
+/// Plug-ins that look at an updated object as it will be stored.
+///
+/// # Errors
+/// The plug-in's refusal.
+pub fn validate_update(_world: &World, _who: &Identity, _kind: Kind, _change: (&Object, &Object)) -> Result<(), ApiError> {
+    Ok(())
+}
+
 fn namespace_lifecycle(world: &World, kind: Kind, object: &Object) -> Result<(), ApiError> {
     let name = object.namespace();
     if name.is_empty() {

@@ -232,8 +232,8 @@ impl FieldErrors {
         let what = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let why = if lines.len() == 1 { lines.concat() } else { format!("[{}]", lines.join(", ")) };
         let mut error = ApiError::new(422, "Invalid", format!("{what} {} is invalid: {why}", quote(name)));
-        let mut details = object! { "kind" => kind };
-        for (key, value) in [("name", name), ("group", group)] {
+        let mut details = object! {};
+        for (key, value) in [("name", name), ("group", group), ("kind", kind)] {
             if !value.is_empty() {
                 details.set(key, value);
             }

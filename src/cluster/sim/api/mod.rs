@@ -1,17 +1,27 @@
 //! The API server: one request in, an object, a list or a `Status` out.
+//!
+//! A write goes through `rbac` (may the caller?), `call` (decoding), `defaults`, `admission`, `strategy` (what the server itself sets),
+//! `validation` and ends in `write::put`. Reads never change the world. A dry run is a request to a fork that is thrown away.
 
 pub mod admission;
+pub mod apply;
+pub mod call;
+pub mod custom;
 pub mod defaults;
 pub mod deletion;
 pub mod errors;
+pub mod services;
 pub mod strategy;
+pub mod subresources;
+pub mod update;
 pub mod validation;
 pub mod write;
 
 use super::store::{Key, Kind};
 use super::world::World;
-use crate::cluster::{ApiError, ApiReply, ApiRequest, Body, Identity, PatchKind, ReplyBody, Verb};
-use crate::object::{Json, Object};
+use crate::cluster::{ApiError, ApiReply, ApiRequest, Body, Identity, ReplyBody, Verb};
+use crate::object::{FieldSelector, Object, Selector};
+use call::Call;
 use deletion::Deletion;
 use write::Notes;
 
@@ -21,24 +31,43 @@ use write::Notes;
 /// Kubernetes' own `Status`.
 pub fn handle(world: &mut World, who: &Identity, request: &ApiRequest) -> Result<ApiReply, ApiError> {
     let kind = world.store.kind_of(&request.resource).ok_or_else(errors::no_such_path)?;
-    let mut notes = Notes::default();
+    let mut call = Call { who, request, kind, resource: world.store.resource(kind).clone(), notes: Notes::default() };
     let body = match request.verb {
-        Verb::Get => ReplyBody::Object(write::existing(world, &key_of(kind, request))?),
-        Verb::List => list(world, kind, request)?,
-        Verb::Create => create(world, who, kind, request, &mut notes)?,
-        Verb::Update => update(world, kind, request)?,
-        Verb::Patch => patch(world, kind, request)?,
-        Verb::Delete => ReplyBody::Object(deletion::delete(world, who, &key_of(kind, request), &deletion_of(request))?),
-        Verb::DeleteCollection => delete_collection(world, who, kind, request)?,
-        #[allow(unreachable_patterns, reason = "watches are served by the clock")]
-        _ => return Err(errors::method_not_allowed()),
+        Verb::Get => get(world, &call)?,
+        Verb::List => list(world, &mut call)?,
+        _ if request.options.dry_run => write_to(&mut world.clone(), &mut call)?,
+        _ => write_to(world, &mut call)?,
     };
-    Ok(ApiReply { body, warnings: notes.warnings })
+    Ok(ApiReply { body, warnings: call.notes.warnings })
 }
 
-fn key_of(kind: Kind, request: &ApiRequest) -> Key {
-    let namespace = if request.resource.namespaced { request.namespace.clone().unwrap_or_default() } else { Default::default() };
-    Key { kind, namespace, name: request.name.clone().unwrap_or_default() }
+fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
+    let object = match (call.request.verb, call.request.subresource) {
+        (Verb::Create, None) => create(world, call)?,
+        (Verb::Create, Some(part)) => subresources::create(world, call, part)?,
+        (Verb::Update, None) => update::replace(world, call)?,
+        (Verb::Patch, None) => update::patch(world, call)?,
+        (Verb::Update | Verb::Patch, Some(_)) => subresources::change(world, call)?,
+        (Verb::Delete, None) => deletion::delete(world, call.who, &call.key(), &deletion_of(call.request))?,
+        (Verb::DeleteCollection, None) => return delete_collection(world, call),
+        _ => return Err(errors::method_not_allowed()),
+    };
+    Ok(ReplyBody::Object(object))
+}
+
+fn get(world: &World, call: &Call) -> Result<ReplyBody, ApiError> {
+    let object = match call.request.subresource {
+        Some(part) => subresources::read(world, call, part)?,
+        None => write::existing(world, &call.key())?,
+    };
+    Ok(ReplyBody::Object(object))
+}
+
+fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
+    let Body::Object(body) = &call.request.body else { return Err(errors::bad_request("the request has no body")) };
+    let object = call.decode(world, Object(body.clone()))?;
+    let namespace = call.request.namespace.clone().unwrap_or_default();
+    write::create(world, call.who, (call.kind, &namespace), object, &mut call.notes)
 }
 
 fn deletion_of(request: &ApiRequest) -> Deletion {
@@ -46,47 +75,33 @@ fn deletion_of(request: &ApiRequest) -> Deletion {
     Deletion { grace_s: options.grace_period_s, propagation: options.propagation, uid: options.uid.clone() }
 }
 
-fn list(world: &World, kind: Kind, request: &ApiRequest) -> Result<ReplyBody, ApiError> {
-    let items = world.store.list(kind, request.namespace.as_deref()).cloned().collect();
+/// Keys and objects that a collection request is about.
+fn selected(world: &World, call: &Call) -> Result<Vec<(Key, Object)>, ApiError> {
+    let options = &call.request.options;
+    let namespace = call.request.namespace.as_deref().filter(|_| call.resource.namespaced);
+    let all = world.store.list_keyed(call.kind, namespace);
+    let (labels, fields) = (&options.label_selector, &options.field_selector);
+    if labels.is_empty() && fields.is_empty() {
+        return Ok(all.map(|(key, object)| (key.clone(), object.clone())).collect());
+    }
+    let labels = Selector::parse(labels).map_err(errors::bad_request)?;
+    let fields = FieldSelector::for_kind(fields, &call.resource).map_err(errors::bad_request)?;
+    let chosen = all.filter(|(_, object)| labels.matches(object.meta().get("labels")) && fields.matches(object));
+    Ok(chosen.map(|(key, object)| (key.clone(), object.clone())).collect())
+}
+
+fn list(world: &World, call: &mut Call) -> Result<ReplyBody, ApiError> {
+    let items = selected(world, call)?.into_iter().map(|(_, object)| object).collect();
     Ok(ReplyBody::List { resource_version: world.store.revision().to_string().into(), items })
 }
 
-fn create(world: &mut World, who: &Identity, kind: Kind, request: &ApiRequest, notes: &mut Notes) -> Result<ReplyBody, ApiError> {
-    let Body::Object(object) = &request.body else { return Err(errors::bad_request("the request has no body")) };
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    write::create(world, who, kind, namespace, Object(object.clone()), notes).map(ReplyBody::Object)
-}
-
-fn update(world: &mut World, kind: Kind, request: &ApiRequest) -> Result<ReplyBody, ApiError> {
-    let Body::Object(object) = &request.body else { return Err(errors::bad_request("the request has no body")) };
-    world.update(&key_of(kind, request), |json| *json = object.clone()).map(ReplyBody::Object)
-}
-
-fn patch(world: &mut World, kind: Kind, request: &ApiRequest) -> Result<ReplyBody, ApiError> {
-    let Body::Patch(form, patch) = &request.body else { return Err(errors::bad_request("the request has no patch")) };
-    let PatchKind::Merge = form else { return Err(errors::bad_request("this form of patch is not served yet")) };
-    world.update(&key_of(kind, request), |json| merge(json, patch)).map(ReplyBody::Object)
-}
-
-fn merge(target: &mut Json, patch: &Json) {
-    let Json::Obj(fields) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    for (key, value) in fields.iter() {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.get_mut(key), value);
-        }
+fn delete_collection(world: &mut World, call: &Call) -> Result<ReplyBody, ApiError> {
+    if call.kind == Kind::NAMESPACE {
+        return Err(errors::method_not_allowed());
     }
-}
-
-fn delete_collection(world: &mut World, who: &Identity, kind: Kind, request: &ApiRequest) -> Result<ReplyBody, ApiError> {
-    let keys: Vec<Key> = world.store.list_keyed(kind, request.namespace.as_deref()).map(|(key, _)| key.clone()).collect();
-    let mut items = Vec::with_capacity(keys.len());
-    for key in keys {
-        items.push(deletion::delete(world, who, &key, &deletion_of(request))?);
+    let mut items = Vec::new();
+    for (key, _) in selected(world, call)? {
+        items.push(deletion::delete(world, call.who, &key, &deletion_of(call.request))?);
     }
     Ok(ReplyBody::List { resource_version: world.store.revision().to_string().into(), items })
 }

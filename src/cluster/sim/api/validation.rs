@@ -12,3 +12,11 @@ use crate::object::{Object, ResourceType};
 pub fn on_create(_world: &World, _kind: Kind, _resource: &ResourceType, _object: &Object) -> Result<(), ApiError> {
     Ok(())
 }
+
+/// Checks a changed object.
+///
+/// # Errors
+/// 422 with the fields that are refused.
+pub fn on_update(_world: &World, _kind: Kind, _resource: &ResourceType, _change: (&Object, &Object)) -> Result<(), ApiError> {
+    Ok(())
+}

@@ -4,7 +4,7 @@
 //! kubelets call; requests from outside arrive here through `handle`.
 
 use super::deletion::Deletion;
-use super::{admission, defaults, errors, strategy, validation};
+use super::{admission, custom, defaults, errors, strategy, validation};
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Identity, Propagation};
@@ -38,7 +38,7 @@ impl World {
     /// # Errors
     /// The API server's answer when the object is refused.
     pub fn create(&mut self, who: &Identity, kind: Kind, namespace: &str, object: impl Into<Object>) -> Result<Object, ApiError> {
-        create(self, who, kind, namespace, object.into(), &mut Notes::default())
+        create(self, who, (kind, namespace), object.into(), &mut Notes::default())
     }
 
     /// Changes an object other than its status; nothing is written when nothing changed. No validation: for the cluster's own parts.
@@ -47,13 +47,13 @@ impl World {
     /// 404 when there is no such object.
     pub fn update(&mut self, key: &Key, change: impl FnOnce(&mut Json)) -> Result<Object, ApiError> {
         let old = existing(self, key)?;
+        let resource = self.store.resource(key.kind).clone();
         let mut new = old.clone();
         change(&mut new);
-        new.set("status", old.status());
-        if old.status().is_null() {
-            new.remove("status");
+        if strategy::has_status(&self.store, key.kind, &resource) {
+            strategy::keep(&old, &mut new, "status");
         }
-        strategy::set_generation(key.kind, &old, &mut new);
+        strategy::set_generation(key.kind, &resource, &old, &mut new);
         Ok(commit(self, key, &old, new))
     }
 
@@ -65,7 +65,18 @@ impl World {
         let old = existing(self, key)?;
         let mut new = old.clone();
         change(new.get_mut("status"));
+        if new != old {
+            strategy::prepare_status(self, key.kind, &old, &mut new);
+        }
         Ok(commit(self, key, &old, new))
+    }
+
+    /// Assigns a pod to a node (`pods/binding`), which sets its condition PodScheduled.
+    ///
+    /// # Errors
+    /// 409 when the pod has a node, is being deleted, or is gated.
+    pub fn bind(&mut self, pod: &Key, node: &str) -> Result<Object, ApiError> {
+        super::subresources::bind(self, pod, node)
     }
 
     /// Deletes an object, gracefully where its kind knows grace.
@@ -105,24 +116,25 @@ pub fn put(world: &mut World, key: Key, object: Object) -> Object {
     world.store.put(key, object)
 }
 
-/// Creates an object.
+/// Creates an object of a kind in a namespace.
 ///
 /// # Errors
 /// The API server's answer when the object is refused.
 pub fn create(
     world: &mut World,
     who: &Identity,
-    kind: Kind,
-    namespace: &str,
+    (kind, namespace): (Kind, &str),
     mut object: Object,
     notes: &mut Notes,
 ) -> Result<Object, ApiError> {
     let resource = world.store.resource(kind).clone();
     let namespace = if resource.namespaced { namespace } else { "" };
+    strategy::reset_status(&world.store, kind, &resource, &mut object);
+    strategy::normalize(&resource, &mut object);
     let generated = identify(world, &resource, namespace, &mut object)?;
     defaults::apply(kind, &resource, &mut object);
     admission::mutate(world, who, kind, &mut object)?;
-    strategy::prepare_for_create(world, kind, &mut object)?;
+    strategy::prepare_for_create(world, kind, &resource, &mut object)?;
     validation::on_create(world, kind, &resource, &object)?;
     admission::validate_create(world, who, kind, &object)?;
     let mut key = Key::of(kind, &object);
@@ -136,6 +148,10 @@ pub fn create(
         key = Key::of(kind, &object);
     }
     strategy::warnings_on_create(kind, &object, notes);
+    if kind == Kind::CRD {
+        let now = world.now.rfc3339();
+        custom::establish(&mut world.store, &now, &mut object);
+    }
     Ok(put(world, key, object))
 }
 
