@@ -14,6 +14,7 @@ mod error;
 mod image;
 mod program;
 mod resolve;
+mod startup;
 mod template;
 mod written;
 
@@ -28,4 +29,5 @@ pub use program::{
     Operation, Port, Program, Protocol, Query, Register, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall, Then,
 };
 pub use resolve::{DataFile, catalog as read_catalog};
+pub use startup::{Effect, Outcome, Startup};
 pub use template::{LogFormat, LogLine, Template};

@@ -174,7 +174,7 @@ pub enum Start {
     /// Registers itself in Consul.
     Register(Register),
     /// From now on it finds the instances of a service in Consul and keeps connections to them.
-    Follow(Follow),
+    Follow(Arc<Follow>),
     /// Serves until it is ended.
     Serve,
     /// Ends by itself.
@@ -208,6 +208,8 @@ pub struct Dial {
     pub protocol: Protocol,
     /// For how long it tries.
     pub timeout: Duration,
+    /// How much longer it takes to notice that the time is over.
+    pub overrun: Span,
     /// The pause between two tries.
     pub retry: Duration,
     /// Who it says it is.

@@ -200,6 +200,7 @@ pub(super) struct Start {
     pub cv: Option<f64>,
     pub protocol: Option<Text>,
     pub timeout_s: Option<f64>,
+    pub overrun_ms: Option<f64>,
     pub retry_ms: Option<f64>,
     pub user: Option<String>,
     pub password: Option<String>,

@@ -7,6 +7,7 @@ use super::super::written::{self, Or};
 use super::program::Scope;
 use arcstr::ArcStr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -92,6 +93,7 @@ fn dial(scope: &Scope<'_>, step: &written::Start, target: &written::Text) -> Res
         target: scope.setting(target)?,
         protocol: step.protocol.as_ref().map_or(Ok(Protocol::Raw), |word| scope.protocol(word))?,
         timeout: seconds(step.timeout_s, 10.0),
+        overrun: time(step.overrun_ms, step.cv),
         retry: seconds(step.retry_ms.map(|ms| ms / 1e3), 0.5),
         credentials: credentials(step.user.as_ref(), step.password.as_ref(), step.database.as_ref()),
         on_unreachable: scope.failure(step.unreachable.as_ref())?,
@@ -137,10 +139,10 @@ fn register(scope: &Scope<'_>, step: &written::Start, name: &written::Text, span
 }
 
 fn follow(scope: &Scope<'_>, step: &written::Start, name: &written::Text, span: Range<usize>) -> Result<Start, DataError> {
-    Ok(Start::Follow(Follow {
+    Ok(Start::Follow(Arc::new(Follow {
         registry: scope.needed(step.registry.as_ref(), "in", span)?,
         name: name.as_ref().into(),
         on_failure: step.failed_line.as_ref().map(|line| scope.any_line(line)).transpose()?,
         retry: seconds(step.retry_ms.map(|ms| ms / 1e3), 1.0),
-    }))
+    })))
 }

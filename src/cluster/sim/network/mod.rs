@@ -283,6 +283,7 @@ pub fn handle(world: &mut World, work: Work) {
         Work::Review => {
             world.network.reviewing = false;
             balancer::review(world);
+            super::programs::on_network_change(world);
         }
         Work::Dial { .. } => review(world),
     }
