@@ -27,6 +27,7 @@ CLUSTER = HERE.parent / "cluster" / "cluster.sh"
 ROOT = pathlib.Path(os.environ.get("AIOPSLAB_CLUSTER_ROOT") or pathlib.Path.home() / ".cache/aiopslab/cluster")
 NODES = 3
 COMMAND_TIMEOUT_S = 180
+SYSTEM_NAMESPACES = {"default", "kube-node-lease", "kube-public", "kube-system"}
 FILE_SIZE_MAX = 900 * 1024
 FREEZE_ATTEMPTS = 3
 SAME_SECOND_ATTEMPTS = 5
@@ -263,6 +264,15 @@ def record_objects(name: str) -> int:
     return len(entries)
 
 
+def refuse_strangers() -> None:
+    """What somebody else runs on the cluster would show up in recordings."""
+    machine = Machine({})
+    names = set(machine.output("kubectl get namespaces -o jsonpath='{.items[*].metadata.name}'").split()) - SYSTEM_NAMESPACES
+    machine.close()
+    if names:
+        raise RecordingError(f"the cluster holds other namespaces, which recordings would show: {' '.join(sorted(names))} (see --shared)")
+
+
 def prepare_cluster() -> None:
     if subprocess.run([CLUSTER, "up", str(NODES)], stdout=subprocess.DEVNULL, check=False).returncode:
         raise RecordingError("the cluster did not start")
@@ -277,6 +287,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--objects", action="store_true", help="record object sets instead of scenarios")
+    parser.add_argument("--shared", action="store_true", help="record although the cluster holds other namespaces")
     parser.add_argument("--all", action="store_true", help="record every scenario and every object set")
     options = parser.parse_args()
     jobs = []
@@ -287,6 +298,8 @@ def main() -> int:
     failed = 0
     try:
         prepare_cluster()
+        if not options.shared:
+            refuse_strangers()
     except RecordingError as error:
         print(f"record.py: {error}", file=sys.stderr)
         return 1

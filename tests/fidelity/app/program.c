@@ -112,9 +112,9 @@ static int lines(int count, char **words) {
 
 // ---- programs that end ----
 
-static int crash(int count, char **words) {
-  printf("crash: starting\n");
-  printf("crash: reading configuration\n");
+static int crash(int count, char **words) {   // one stream only: two would arrive in any order
+  fprintf(stderr, "crash: starting\n");
+  fprintf(stderr, "crash: reading configuration\n");
   fprintf(stderr, "crash: ERROR cannot reach database at db:5432\n");
   return 1;
 }
