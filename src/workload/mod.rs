@@ -1,5 +1,9 @@
 //! Load on an application: who asks for what, how often.
 
+mod arrivals;
+
+pub use arrivals::{Arrival, Process, WHOLE};
+
 use arcstr::ArcStr;
 
 /// A workload: arrivals per second and the mix of endpoints.

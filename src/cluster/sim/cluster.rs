@@ -1,7 +1,7 @@
 //! [`SimCluster`]: the simulated world behind the [`Cluster`] trait.
 
 use super::world::World;
-use super::{api, network};
+use super::{api, derive, http, network, traffic};
 use crate::cluster::{
     ApiError, ApiReply, ApiRequest, Cluster, ConnectError, ExecOutput, ExecRequest, HttpOrigin, HttpReply, HttpRequest, Identity, Interest,
     ProbeReply, ProbeRequest, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
@@ -56,12 +56,14 @@ impl Cluster for SimCluster {
         Err(not_built("exec"))
     }
 
-    fn telemetry(&mut self, _who: &Identity, _query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
-        Err(not_built("logs"))
+    fn telemetry(&mut self, _who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
+        match query {
+            TelemetryQuery::Logs(query) => derive::logs(&self.world, query).map(TelemetryReply::Logs),
+        }
     }
 
-    fn http(&mut self, _from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
-        Err(ConnectError::NameNotFound { host: request.host.clone() })
+    fn http(&mut self, from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
+        http::http(&mut self.world, from, request)
     }
 
     fn resolve(&mut self, from: &HttpOrigin, host: &str) -> Result<Vec<ArcStr>, ConnectError> {
@@ -69,12 +71,12 @@ impl Cluster for SimCluster {
         network::dns::lookup(&self.world, &network::Origin::from(from), host).map_err(not_found)
     }
 
-    fn drive(&mut self, namespace: &str, _workload: Option<&Workload>) -> Result<(), WorkloadError> {
-        Err(WorkloadError::NoApp(namespace.to_owned()))
+    fn drive(&mut self, namespace: &str, workload: Option<&Workload>) -> Result<(), WorkloadError> {
+        traffic::drive(&mut self.world, namespace, workload)
     }
 
-    fn probe(&mut self, _requests: &[ProbeRequest]) -> Vec<ProbeReply> {
-        Vec::new()
+    fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {
+        http::probe(&self.world, requests)
     }
 
     fn fork(&self) -> Result<Box<dyn Cluster>, Unsupported> {

@@ -1,5 +1,7 @@
 //! The truth about the past: container runs, regimes of traffic, outside requests. Append-only; logs derive from it.
 
+use super::http::Visit;
+use super::traffic::Regime;
 use crate::app::LogLine;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -94,6 +96,8 @@ pub struct History {
     runs: OrdMap<RunId, ContainerRun>,
     started: u64,
     complaints: Vector<Complaint>,
+    regimes: OrdMap<ArcStr, Vector<Regime>>,
+    visits: Vector<Visit>,
 }
 
 impl History {
@@ -133,6 +137,41 @@ impl History {
     pub fn forget(&mut self, id: RunId) {
         self.runs.remove(&id);
         self.complaints.retain(|complaint| complaint.run != id);
+    }
+
+    /// Records that the traffic on the application in a namespace enters a regime.
+    pub fn begin_regime(&mut self, namespace: &ArcStr, regime: Regime) {
+        self.regimes.entry(namespace.clone()).or_default().push_back(regime);
+    }
+
+    /// Records that the present regime of a namespace is over.
+    pub fn end_regime(&mut self, namespace: &str, at: SimTime) {
+        let Some(regimes) = self.regimes.get_mut(namespace) else { return };
+        if regimes.back().is_some_and(|last| last.from == at) {
+            regimes.pop_back();
+        } else if let Some(last) = regimes.back_mut() {
+            last.until.get_or_insert(at);
+        }
+    }
+
+    /// The regimes of a namespace, oldest first.
+    pub fn regimes(&self, namespace: &str) -> impl DoubleEndedIterator<Item = &Regime> {
+        self.regimes.get(namespace).into_iter().flatten()
+    }
+
+    /// Records a request made by hand.
+    pub fn visit(&mut self, visit: Visit) {
+        self.visits.push_back(visit);
+    }
+
+    /// The requests made by hand, oldest first.
+    pub fn visits(&self) -> impl DoubleEndedIterator<Item = &Visit> {
+        self.visits.iter()
+    }
+
+    /// Namespaces whose traffic is remembered.
+    pub fn driven(&self) -> impl Iterator<Item = &ArcStr> {
+        self.regimes.keys()
     }
 
     /// Records that a run begins to complain.

@@ -116,7 +116,7 @@ pub(super) fn review(world: &mut World) {
 }
 
 /// Where a run's calls come from.
-pub(super) fn origin(world: &World, run: RunId) -> Origin {
+pub fn origin(world: &World, run: RunId) -> Origin {
     match world.history.run(run) {
         Some(run) => Origin::Pod { namespace: run.launch.namespace.clone(), pod: run.launch.pod.clone() },
         None => Origin::Workstation,

@@ -15,11 +15,13 @@ pub mod address;
 pub mod balancer;
 pub mod dns;
 pub mod policy;
+pub mod pool;
 pub mod rules;
 pub mod service;
 mod socket;
 
-pub use balancer::{Picture, follow, picture};
+pub use balancer::{Picture, follow, origin, picture};
+pub use pool::{StoreLink, store_link};
 pub use rules::{Effect, Place, Rule, RuleId};
 pub use socket::{Socket, Wire};
 
@@ -27,6 +29,7 @@ use super::history::RunId;
 use super::store::{Change, Kind};
 use super::world::{Event, World};
 use crate::rng::Key as RandomKey;
+use crate::time::SimTime;
 use arcstr::ArcStr;
 use imbl::{OrdMap, Vector};
 use std::time::Duration;
@@ -42,6 +45,7 @@ pub struct State {
     sockets: OrdMap<RunId, Vector<Socket>>,
     rules: rules::Rules,
     followers: balancer::Followers,
+    pools: pool::Pools,
 }
 
 impl State {
@@ -64,6 +68,22 @@ pub enum Work {
         service: ArcStr,
         /// The address.
         address: ArcStr,
+    },
+    /// A request of the load makes a process end, unless its regime is over.
+    Crash {
+        /// The application's namespace.
+        namespace: ArcStr,
+        /// When the regime began.
+        regime: SimTime,
+    },
+    /// A request made by hand makes a process end.
+    End {
+        /// The process.
+        run: RunId,
+        /// What it writes last.
+        lines: Vec<String>,
+        /// Its exit code.
+        code: i32,
     },
 }
 
@@ -284,8 +304,12 @@ pub fn handle(world: &mut World, work: Work) {
             world.network.reviewing = false;
             balancer::review(world);
             super::programs::on_network_change(world);
+            pool::review(world);
+            super::traffic::reconsider(world);
         }
         Work::Dial { .. } => review(world),
+        Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
+        Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
     }
 }
 

@@ -157,7 +157,40 @@ pub(super) fn path(world: &World, from: &End, to: &End) -> Path {
     path
 }
 
+/// What the rules in force do to packets between the pods of two runs.
+pub fn between(world: &World, from: super::RunId, to: super::RunId) -> Path {
+    if world.network.rules.rules.is_empty() {
+        return Path::default();
+    }
+    let end = |run| match super::balancer::origin(world, run) {
+        Origin::Pod { namespace, pod } => End::pod(world, &namespace, &pod),
+        other => End::of(world, &other),
+    };
+    path(world, &end(from), &end(to))
+}
+
+/// Attempts to deliver one packet before the connection is given up: 0.2 s, doubling, within [`RETRANSMIT_LIMIT`].
+const ATTEMPTS: i32 = 13;
+
 impl Path {
+    /// Probability that a round trip with `packets` packets never completes.
+    pub fn hang_chance(&self, packets: i32) -> f64 {
+        let lost = if self.cut { 1.0 } else { power(self.loss, ATTEMPTS) };
+        1.0 - power(1.0 - lost, packets)
+    }
+
+    /// Probability that delays alone take longer than `limit`.
+    pub fn later_than(&self, limit: Duration) -> f64 {
+        let (least, most) = (self.latency.saturating_sub(self.jitter), self.latency + self.jitter);
+        if least >= limit {
+            1.0
+        } else if most <= limit {
+            0.0
+        } else {
+            (most - limit).as_secs_f64() / (most - least).as_secs_f64()
+        }
+    }
+
     fn add(&mut self, effect: &Effect) {
         match effect {
             Effect::Partition => self.cut = true,
@@ -209,6 +242,10 @@ pub fn next_retransmission(healed_after: Duration) -> Duration {
         gap = (gap * 2).min(Duration::from_secs(120));
     }
     at
+}
+
+fn power(base: f64, exponent: i32) -> f64 {
+    (0..exponent).fold(1.0, |product, _| product * base)
 }
 
 #[cfg(test)]

@@ -1,0 +1,404 @@
+//! From programs and connections to a [`Graph`].
+
+use super::super::history::RunId;
+use super::super::network::pool::patience;
+use super::super::network::rules::{Path, between};
+use super::super::network::{self, Connection, Origin, Peer, Picture, Reach, StoreLink, Transport, Wire};
+use super::super::programs;
+use super::super::world::World;
+use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Vertex, Way, Work};
+use crate::app::{Call, Callee, Instance, OnError, Step, StoreCall, Then};
+use arcstr::ArcStr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Packets of one small request and its answer.
+pub(in super::super) const PACKETS: u32 = 2;
+
+/// Call trees of `roots`, as requests from `from` to `host:port` would meet them at this instant.
+pub fn compile(world: &World, from: &Origin, host: &str, port: u16, roots: &[Root]) -> Graph {
+    let connections = network::routes(world, from, host, port, Transport::Tcp);
+    let mut builder = Builder::new(world);
+    let entries: Vec<Entry> = roots.iter().map(|root| builder.entry(root, &connections)).collect();
+    builder.finish(entries)
+}
+
+/// The call tree of one root, as a request on this connection meets it.
+pub fn compile_to(world: &World, connection: &Connection, root: &Root) -> Graph {
+    let mut builder = Builder::new(world);
+    let entry = builder.entry(root, std::slice::from_ref(connection));
+    builder.finish(vec![entry])
+}
+
+struct Builder<'w> {
+    world: &'w World,
+    /// `None` while a vertex is being built.
+    vertices: Vec<Option<Vertex>>,
+    known: BTreeMap<(RunId, ArcStr), usize>,
+    ends: Vec<Ended>,
+    hash: Xxh3,
+    slow: bool,
+}
+
+impl<'w> Builder<'w> {
+    fn new(world: &'w World) -> Self {
+        let (vertices, known, ends) = (Vec::new(), BTreeMap::new(), vec![Ended::Served]);
+        Builder { world, vertices, known, ends, hash: Xxh3::new(), slow: false }
+    }
+
+    fn finish(self, entries: Vec<Entry>) -> Graph {
+        let vertices = self.vertices.into_iter().flatten().collect();
+        Graph { vertices, entries, ends: self.ends, fingerprint: self.hash.digest(), slow: self.slow }
+    }
+
+    /// The outcome that ends so, in silence.
+    fn end(&mut self, ended: Ended) -> Outcome {
+        let at = self.ends.iter().position(|known| *known == ended).unwrap_or_else(|| {
+            self.ends.push(ended);
+            self.ends.len() - 1
+        });
+        Outcome { ended: u16::try_from(at).unwrap_or(u16::MAX), ..Outcome::SERVED }
+    }
+
+    fn failed(&mut self, error: impl Into<ArcStr>, at: &ArcStr) -> Outcome {
+        self.end(Ended::Failed { error: error.into(), at: at.clone() })
+    }
+
+    fn note(&mut self, way: &Way) {
+        self.hash.update(format!("{way:?}").as_bytes());
+    }
+
+    fn entry(&mut self, root: &Root, connections: &[Connection]) -> Entry {
+        self.hash.update(root.path.as_bytes());
+        let ways: Vec<Way> = connections.iter().map(|connection| self.entry_way(root, connection)).collect();
+        let (count, at) = (ways.len() as f64, arcstr::literal!("entry"));
+        let mut entry = Entry { root: root.clone(), ways: Vec::with_capacity(ways.len()), dist: Dist::default() };
+        for way in ways {
+            self.note(&way);
+            let dist = self.way_dist(&way, &at);
+            dist.iter().for_each(|(o, p)| entry.dist.add(o, p / count));
+            entry.ways.push((way, dist));
+        }
+        entry
+    }
+
+    fn entry_way(&mut self, root: &Root, connection: &Connection) -> Way {
+        let soon = Duration::from_micros(400);
+        let unreachable = |error: String, silent| Ended::Unreachable { error: error.into(), silent };
+        match &connection.reach {
+            Reach::Peer(Peer::Process { run, socket, .. }) if matches!(socket.wire, Wire::Http { tls: false }) => {
+                let handler = programs::instance(self.world, *run)
+                    .and_then(|instance| Some((instance.program.handler(&root.method, &root.path)?.clone(), instance)));
+                let Some((handler, instance)) = handler else {
+                    let ended = Ended::Answered { status: 404, body: arcstr::literal!("404 page not found\n") };
+                    return Way::Fails { outcome: self.end(ended), after: soon };
+                };
+                self.served(*run, instance, Work::Handler(handler), connection.path)
+            }
+            Reach::Peer(_) => Way::Fails { outcome: self.end(unreachable("EOF".to_owned(), false)), after: soon },
+            Reach::Silence => {
+                let error = connection.dial_error("", "i/o timeout").unwrap_or_default();
+                Way::Hangs { outcome: self.end(unreachable(error, true)) }
+            }
+            Reach::Refused | Reach::NoName | Reach::NoResolver => {
+                let error = connection.dial_error("", "i/o timeout").unwrap_or_default();
+                Way::Fails { outcome: self.end(unreachable(error, false)), after: soon }
+            }
+        }
+    }
+
+    /// A process works on it: its vertex, built when it is new.
+    fn served(&mut self, run: RunId, instance: Arc<Instance>, work: Work, path: Path) -> Way {
+        self.slow |= !path.is_clear();
+        let (name, steps) = match &work {
+            Work::Handler(handler) => (handler.path.clone(), handler.steps.clone()),
+            Work::Operation(operation) => (operation.name.clone(), operation.steps.clone()),
+        };
+        if let Some(vertex) = self.known.get(&(run, name.clone())) {
+            return Way::Served { vertex: *vertex, path };
+        }
+        let vertex = self.vertices.len();
+        self.hash.update(format!("{run:?} {name}").as_bytes());
+        self.known.insert((run, name), vertex);
+        self.vertices.push(None);
+        let body = self.sequence(run, &instance, &steps);
+        self.vertices[vertex] = Some(Vertex { run, instance, work, body });
+        Way::Served { vertex, path }
+    }
+
+    fn sequence(&mut self, run: RunId, instance: &Arc<Instance>, steps: &[Step]) -> Sequence {
+        let acts: Vec<Act> = steps.iter().map(|step| self.act(run, instance, step)).collect();
+        let rest = suffixes(acts.iter().map(Act::dist), false);
+        Sequence { acts, rest }
+    }
+
+    fn act(&mut self, run: RunId, instance: &Arc<Instance>, step: &Step) -> Act {
+        match step {
+            Step::Compute(span) => Act::Compute(*span),
+            Step::Call(call) => Act::Call(Box::new(self.call(run, instance, call))),
+            Step::Store(call) => Act::Store(Box::new(self.store(run, instance, call))),
+            Step::Parallel(parts) => {
+                let branches: Vec<Sequence> = parts.iter().map(|part| self.sequence(run, instance, part)).collect();
+                let rest = suffixes(branches.iter().map(Sequence::dist), true);
+                Act::Parallel { branches, rest }
+            }
+        }
+    }
+
+    fn call(&mut self, run: RunId, instance: &Arc<Instance>, call: &Call) -> CallAct {
+        let at = match &call.to {
+            Callee::Registered { name, .. } => ArcStr::from(format!("{name}{}", call.operation)),
+            Callee::Address(setting) => ArcStr::from(format!("{}{}", instance.setting(*setting), call.operation)),
+        };
+        let ways = match &call.to {
+            Callee::Registered { name, .. } => self.registered(run, name, call, &at),
+            Callee::Address(setting) => self.addressed(run, instance, *setting, call, &at),
+        };
+        let (mut attempt, mut with_dist) = (Dist::default(), Vec::with_capacity(ways.len()));
+        let count = ways.len().max(1) as f64;
+        for way in ways {
+            self.note(&way);
+            let dist = self.timed(call, &way, &at);
+            dist.iter().for_each(|(o, p)| attempt.add(o, p / count));
+            with_dist.push((way, dist));
+        }
+        let all = retried(&attempt, call.retries);
+        let dist = self.with_rule(&all, &call.on_error, &at);
+        CallAct { call: call.clone(), hop: instance.program.hop, ways: with_dist, attempt, dist }
+    }
+
+    /// How a way ends for a caller that waits for a limited time.
+    fn timed(&mut self, call: &Call, way: &Way, at: &ArcStr) -> Dist {
+        let dist = self.way_dist(way, at);
+        let Some(timeout) = call.timeout else { return dist };
+        let late = match way {
+            Way::Served { path, .. } => path.later_than(timeout),
+            _ => 0.0,
+        };
+        let error = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+        let expired = self.failed(error, at);
+        let mut timed = Dist::default();
+        for (outcome, p) in dist.iter() {
+            if matches!(self.ends.get(usize::from(outcome.ended)), Some(Ended::Hung { .. })) {
+                timed.add(Outcome { noisy: outcome.noisy, ..expired }, p);
+            } else {
+                timed.add(outcome, p * (1.0 - late));
+                timed.add(Outcome { noisy: outcome.noisy, ..expired }, p * late);
+            }
+        }
+        timed
+    }
+
+    /// How a way ends, before any rule of the caller's.
+    fn way_dist(&mut self, way: &Way, at: &ArcStr) -> Dist {
+        match way {
+            Way::Fails { outcome, .. } | Way::Hangs { outcome } => Dist::certain(*outcome),
+            Way::Served { vertex, path } => {
+                let hung = self.end(Ended::Hung { at: at.clone() });
+                let Some(Some(callee)) = self.vertices.get(*vertex) else { return Dist::certain(hung) };
+                let (reached, is_call) = (callee.body.dist().clone(), matches!(callee.work, Work::Operation(_)));
+                let lost = path.hang_chance(PACKETS as i32);
+                let mut dist = Dist::default();
+                dist.add(hung, lost);
+                for (outcome, p) in reached.iter() {
+                    let seen = if is_call { self.across(outcome) } else { outcome };
+                    dist.add(seen, p * (1.0 - lost));
+                }
+                dist
+            }
+        }
+    }
+
+    /// An outcome of a callee as its caller sees it: gRPC wraps errors that are none of its own.
+    fn across(&mut self, outcome: Outcome) -> Outcome {
+        let wrapped = match self.ends.get(usize::from(outcome.ended)) {
+            Some(Ended::Failed { error, at }) if !error.starts_with("rpc error:") => {
+                Some((format!("rpc error: code = Unknown desc = {error}"), at.clone()))
+            }
+            _ => None,
+        };
+        match wrapped {
+            Some((error, at)) => Outcome { ended: self.failed(error, &at).ended, ..outcome },
+            None => outcome,
+        }
+    }
+
+    fn with_rule(&mut self, dist: &Dist, rule: &OnError, at: &ArcStr) -> Dist {
+        let mut ruled = Dist::default();
+        for (outcome, p) in dist.iter() {
+            let outcome = self.ruled(outcome, rule, at);
+            ruled.add(outcome, p);
+        }
+        ruled
+    }
+
+    /// An outcome after the caller's rule for errors.
+    fn ruled(&mut self, outcome: Outcome, rule: &OnError, at: &ArcStr) -> Outcome {
+        if outcome.served() {
+            return outcome;
+        }
+        let hung = matches!(self.ends.get(usize::from(outcome.ended)), Some(Ended::Hung { .. }));
+        let noisy = outcome.noisy || rule.log.is_some();
+        match rule.then {
+            Then::Exit(_) if !hung => {
+                let closing = self.failed("rpc error: code = Unavailable desc = transport is closing", at);
+                Outcome { ended: closing.ended, noisy: outcome.noisy, crash: true }
+            }
+            Then::Ignore if !hung => Outcome { ended: 0, noisy, ..outcome },
+            _ => Outcome { noisy, ..outcome },
+        }
+    }
+
+    fn registered(&mut self, run: RunId, name: &ArcStr, call: &Call, at: &ArcStr) -> Vec<Way> {
+        let at_once = Duration::from_micros(40);
+        let unavailable = |builder: &mut Self, why: &str| {
+            let outcome = builder.failed(format!("rpc error: code = Unavailable desc = {why}"), at);
+            vec![Way::Fails { outcome, after: at_once }]
+        };
+        match network::picture(self.world, run, name) {
+            Picture::NoAddress => unavailable(self, "there is no address available"),
+            Picture::NoConnection => unavailable(self, "there is no connection available"),
+            Picture::Live(peers) => {
+                let way = |(peer, flows): (RunId, bool)| {
+                    let path = between(self.world, run, peer);
+                    self.slow |= !flows;
+                    if flows {
+                        self.operation(peer, call, path, at)
+                    } else {
+                        Way::Hangs { outcome: self.end(Ended::Hung { at: at.clone() }) }
+                    }
+                };
+                peers.into_iter().map(way).collect()
+            }
+        }
+    }
+
+    fn operation(&mut self, peer: RunId, call: &Call, path: Path, at: &ArcStr) -> Way {
+        let instance = programs::instance(self.world, peer);
+        let found = instance.and_then(|instance| Some((instance.program.operation(&call.operation)?.clone(), instance)));
+        match found {
+            Some((operation, instance)) => self.served(peer, instance, Work::Operation(operation), path),
+            None => {
+                let service = call.operation.trim_start_matches('/').split('/').next().unwrap_or_default();
+                let outcome = self.failed(format!("rpc error: code = Unimplemented desc = unknown service {service}"), at);
+                Way::Fails { outcome, after: Duration::from_micros(500) }
+            }
+        }
+    }
+
+    fn addressed(&mut self, run: RunId, instance: &Instance, setting: usize, call: &Call, at: &ArcStr) -> Vec<Way> {
+        let Some((host, port)) = instance.address(setting) else {
+            let outcome = self.failed(format!("dial tcp: address {}: missing port in address", instance.setting(setting)), at);
+            return vec![Way::Fails { outcome, after: Duration::ZERO }];
+        };
+        let from = network::origin(self.world, run);
+        let connections = network::routes(self.world, &from, host, port, Transport::Tcp);
+        connections.iter().map(|connection| self.addressed_way(connection, host, call, at)).collect()
+    }
+
+    fn addressed_way(&mut self, connection: &Connection, host: &str, call: &Call, at: &ArcStr) -> Way {
+        match (&connection.reach, connection.run()) {
+            (_, Some(peer)) => self.operation(peer, call, connection.path, at),
+            (Reach::Silence, _) => {
+                self.slow = true;
+                Way::Hangs { outcome: self.end(Ended::Hung { at: at.clone() }) }
+            }
+            _ => {
+                let error = connection.dial_error(host, "i/o timeout").unwrap_or_else(|| "EOF".to_owned());
+                Way::Fails { outcome: self.failed(error, at), after: Duration::from_micros(400) }
+            }
+        }
+    }
+
+    fn store(&mut self, run: RunId, instance: &Arc<Instance>, call: &StoreCall) -> StoreAct {
+        let at = ArcStr::from(format!("{} {:?}", instance.setting(call.target), call.protocol));
+        let (way, store) = self.store_way(run, call, &at);
+        self.hash.update(format!("{at} {way:?} {store:?}").as_bytes());
+        let mut act = StoreAct { call: call.clone(), store, way, miss: None, dist: Dist::default() };
+        act.dist = match &act.way {
+            StoreWay::Fails { outcome, .. } => Dist::certain(*outcome),
+            StoreWay::Served(_) => {
+                act.miss = self.miss(run, instance, call, store);
+                match &act.miss {
+                    None => Dist::certain(Outcome::SERVED),
+                    Some(miss) => {
+                        let mut dist = Dist::default();
+                        dist.add(Outcome::SERVED, 1.0 - miss.chance);
+                        miss.body.dist().iter().for_each(|(o, p)| dist.add(o, p * miss.chance));
+                        dist
+                    }
+                }
+            }
+        };
+        act
+    }
+
+    fn store_way(&mut self, run: RunId, call: &StoreCall, at: &ArcStr) -> (StoreWay, Option<RunId>) {
+        let fails = |builder: &mut Self, error: ArcStr, after: Duration| {
+            let failed = builder.failed(error.clone(), at);
+            StoreWay::Fails { error, outcome: builder.ruled(failed, &call.on_error, at), after }
+        };
+        match network::store_link(self.world, run, call.target) {
+            None => (fails(self, arcstr::literal!("no reachable servers"), Duration::ZERO), None),
+            Some(StoreLink::Broken(error, after)) => {
+                self.slow |= after > Duration::from_millis(500);
+                (fails(self, error, after), None)
+            }
+            Some(StoreLink::Open(_, path)) if path.cut => {
+                self.slow = true;
+                (fails(self, arcstr::literal!("i/o timeout"), patience(call.protocol)), None)
+            }
+            Some(StoreLink::Open(store, path)) => {
+                self.slow |= !path.is_clear();
+                let what = call.collection.as_ref().map_or(("", ""), |(database, collection)| (database.as_str(), collection.as_str()));
+                match programs::access(self.world, store, call.credentials.as_ref(), what, call.needs) {
+                    Ok(()) => (StoreWay::Served(path), Some(store)),
+                    Err(error) => (fails(self, error, Duration::from_micros(300)), Some(store)),
+                }
+            }
+        }
+    }
+
+    fn miss(&mut self, run: RunId, instance: &Arc<Instance>, call: &StoreCall, store: Option<RunId>) -> Option<MissAct> {
+        let (miss, store) = (call.miss.as_ref()?, store?);
+        let label = ArcStr::from(format!("{}/{}", instance.program.name, call.span.as_deref().unwrap_or("cache")));
+        let served = self.world.traffic.warmth(store, &label, self.world.now);
+        let body = self.sequence(run, instance, &miss.steps);
+        let mut act = MissAct { label, body, served, chance: 0.0 };
+        let cold = act.cold(call, served);
+        let keys = libm::round(miss.per_request).max(1.0) as i32;
+        act.chance = 1.0 - (0..keys).fold(1.0, |all_there, _| all_there * (1.0 - cold));
+        // How cold a cache is matters to outcomes only when a miss does not go well; then it stays as cold as it is.
+        if act.body.dist().only() != Some(Outcome::SERVED) {
+            self.hash.update(&act.chance.to_bits().to_le_bytes());
+        }
+        Some(act)
+    }
+}
+
+/// Distributions of the work from each part on, one longer than the parts.
+fn suffixes<'d>(parts: impl DoubleEndedIterator<Item = &'d Dist>, all: bool) -> Vec<Dist> {
+    let mut rest = vec![Dist::certain(Outcome::SERVED)];
+    for part in parts.rev() {
+        let next = rest.last().map(|after| part.then(after, all)).unwrap_or_default();
+        rest.push(next);
+    }
+    rest.reverse();
+    rest
+}
+
+/// The outcome of up to `1 + retries` attempts: the first that succeeds, else the last.
+fn retried(attempt: &Dist, retries: u32) -> Dist {
+    let fails = 1.0 - attempt.success();
+    let mut all = Dist::default();
+    let mut again = 1.0;
+    for turn in 0..=retries {
+        for (outcome, p) in attempt.iter().filter(|(o, _)| o.served() || turn == retries) {
+            all.add(outcome, p * again);
+        }
+        again *= fails;
+    }
+    all
+}

@@ -1,0 +1,467 @@
+//! One request as a walk of its call tree: status, duration, spans and the lines that every service writes on the way.
+//!
+//! A walk is a function of its graph, its key and its instant. Asked for an outcome, it draws everything else conditional on it
+//! (which instance answered, which branch failed), so the walks of an outcome can be enumerated by themselves.
+//!
+//! Not modelled: queueing (work takes what it takes at low load), cancellation of work whose client gave up (what waits for an
+//! answer ends when the client gives up; what works goes on).
+
+use super::graph::outcome::{Dist, Ended, Outcome};
+use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Visits, Way, Work};
+use super::history::RunId;
+use crate::app::{OnError, Span as Time, Then};
+use crate::rng::{Key, Stream};
+use crate::time::SimTime;
+use arcstr::ArcStr;
+use std::time::Duration;
+
+/// What a client outside adds to a request: its own work, the way there and back, accepting the connection.
+const CLIENT: Time = Time { mean_ms: 0.62, cv: 0.7 };
+
+/// What is asked of a walk.
+#[derive(Clone)]
+pub struct Ask<'a> {
+    /// Names its randomness.
+    pub key: Key,
+    /// How it must end; drawn when `None`.
+    pub outcome: Option<Outcome>,
+    /// How long the client waits.
+    pub patience: Duration,
+    /// How fast caches have been filling, and since when.
+    pub warming: Option<(&'a Visits, SimTime)>,
+    /// Whether spans are wanted.
+    pub spans: bool,
+    /// Whether lines are wanted.
+    pub lines: bool,
+}
+
+impl Ask<'_> {
+    /// Only what the client sees.
+    pub fn client(key: Key, patience: Duration) -> Self {
+        Ask { key, outcome: None, patience, warming: None, spans: false, lines: false }
+    }
+}
+
+/// What a walk was.
+#[derive(Debug)]
+pub struct Walked {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the client got.
+    pub answer: Answer,
+    /// Time to the answer, or the client's patience.
+    pub took: Duration,
+    /// Spans, parents before children.
+    pub spans: Vec<Span>,
+    /// Lines that were written.
+    pub lines: Vec<Line>,
+    /// The process that ends because of it.
+    pub crash: Option<Crash>,
+}
+
+/// What a client got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The handler's own answer, by the vertex that gave it.
+    Served(usize),
+    /// An answer with a status and a body.
+    Status(u16, ArcStr),
+    /// The connection failed with this error.
+    Refused(ArcStr),
+    /// Nothing until its patience ended.
+    Nothing,
+}
+
+/// A line that a run writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: SimTime,
+    /// Who.
+    pub run: RunId,
+    /// The text; may have several lines.
+    pub text: String,
+}
+
+/// A process that ends because of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// When.
+    pub at: SimTime,
+    /// Which.
+    pub run: RunId,
+    /// What it writes last.
+    pub lines: Vec<String>,
+    /// Its exit code.
+    pub code: i32,
+}
+
+/// A span of a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// The place of its parent in the walk.
+    pub parent: Option<usize>,
+    /// Who recorded it.
+    pub run: RunId,
+    /// The service's name.
+    pub service: ArcStr,
+    /// The operation's name.
+    pub operation: ArcStr,
+    /// What kind it is.
+    pub kind: SpanKind,
+    /// Start.
+    pub start: SimTime,
+    /// Duration.
+    pub took: Duration,
+    /// The error, if it failed.
+    pub error: Option<ArcStr>,
+    /// Status, for HTTP.
+    pub status: Option<u16>,
+    /// Further tags.
+    pub tags: Vec<(ArcStr, ArcStr)>,
+}
+
+/// What a span stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// An HTTP request, served.
+    HttpServer,
+    /// A call, served.
+    RpcServer,
+    /// A call, made.
+    RpcClient,
+    /// A request to a store.
+    Store,
+}
+
+/// Walks the `entry`th root of a graph from the client's side, starting at `at`.
+pub fn walk(graph: &Graph, entry: usize, at: SimTime, ask: &Ask<'_>) -> Walked {
+    let mut stream = ask.key.stream();
+    let Some(entry) = graph.entries.get(entry) else {
+        return Walker::new(graph, at, ask, stream).done(Outcome::SERVED, Answer::Nothing, ask.patience);
+    };
+    let outcome = ask.outcome.unwrap_or_else(|| entry.dist.pick(&mut stream, |_, p| p));
+    let mut walker = Walker::new(graph, at, ask, stream);
+    let ways = entry.ways.iter().map(|(way, dist)| (way, dist.of(outcome)));
+    let way = choose(&mut walker.stream, ways).or(entry.ways.first().map(|(way, _)| way));
+    let (answer, took) = match way {
+        Some(way) => walker.client(way, outcome),
+        None => (Answer::Nothing, ask.patience),
+    };
+    let answer = if took >= ask.patience { Answer::Nothing } else { answer };
+    walker.done(outcome, answer, took.min(ask.patience))
+}
+
+fn choose<T>(stream: &mut Stream, weighted: impl Iterator<Item = (T, f64)> + Clone) -> Option<T> {
+    let total: f64 = weighted.clone().map(|(_, w)| w).sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let mut left = if weighted.clone().filter(|(_, w)| *w > 0.0).take(2).count() > 1 { stream.unit() * total } else { 0.0 };
+    let mut last = None;
+    for (item, weight) in weighted.filter(|(_, w)| *w > 0.0) {
+        last = Some(item);
+        left -= weight;
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+/// Where in a call tree the walk is.
+#[derive(Clone, Copy)]
+struct Place {
+    vertex: usize,
+    span: Option<usize>,
+}
+
+struct Walker<'g> {
+    graph: &'g Graph,
+    stream: Stream,
+    start: SimTime,
+    deadline: SimTime,
+    warming: Option<(&'g Visits, SimTime)>,
+    spans: Option<Vec<Span>>,
+    lines: Option<Vec<Line>>,
+    crash: Option<Crash>,
+}
+
+impl<'g> Walker<'g> {
+    fn new(graph: &'g Graph, at: SimTime, ask: &Ask<'g>, stream: Stream) -> Self {
+        Walker {
+            graph,
+            stream,
+            start: at,
+            deadline: at + ask.patience,
+            warming: ask.warming,
+            spans: ask.spans.then(Vec::new),
+            lines: ask.lines.then(Vec::new),
+            crash: None,
+        }
+    }
+
+    fn done(self, outcome: Outcome, answer: Answer, took: Duration) -> Walked {
+        let (spans, lines) = (self.spans.unwrap_or_default(), self.lines.unwrap_or_default());
+        Walked { outcome, answer, took, spans, lines, crash: self.crash }
+    }
+
+    /// The request from the client's side.
+    fn client(&mut self, way: &Way, outcome: Outcome) -> (Answer, Duration) {
+        let overhead = CLIENT.draw(&mut self.stream);
+        match way {
+            Way::Hangs { .. } => (Answer::Nothing, self.deadline - self.start),
+            Way::Fails { after, .. } => {
+                let took = after.mul_f64(self.stream.range(0.7, 1.3));
+                (self.answer_of(outcome, None), took)
+            }
+            Way::Served { vertex, path } => {
+                let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or(self.deadline - self.start);
+                let before = self.start + overhead.mul_f64(0.4) + held / 2;
+                let end = self.serve(*vertex, outcome, before, None);
+                let answer = self.answer_of(outcome, Some(*vertex));
+                (answer, end + overhead.mul_f64(0.6) + held / 2 - self.start)
+            }
+        }
+    }
+
+    fn answer_of(&self, outcome: Outcome, vertex: Option<usize>) -> Answer {
+        let work = vertex.and_then(|at| self.graph.vertices.get(at)).map(|v| &v.work);
+        match (self.graph.end(outcome), work) {
+            (Ended::Served, _) => vertex.map_or(Answer::Nothing, Answer::Served),
+            (Ended::Failed { error, .. }, Some(Work::Handler(handler))) => Answer::Status(handler.error_status, error.clone()),
+            (Ended::Failed { error, .. } | Ended::Unreachable { error, silent: false }, _) => Answer::Refused(error.clone()),
+            (Ended::Answered { status, body }, _) => Answer::Status(*status, body.clone()),
+            (Ended::Hung { .. } | Ended::Unreachable { .. }, _) => Answer::Nothing,
+        }
+    }
+
+    /// A process works on it: from its arrival to the answer's departure.
+    fn serve(&mut self, vertex: usize, outcome: Outcome, at: SimTime, parent: Option<usize>) -> SimTime {
+        let Some(found) = self.graph.vertices.get(vertex) else { return at };
+        let (name, kind) = match &found.work {
+            Work::Handler(handler) => {
+                (handler.span.as_ref().map(|name| ArcStr::from(name.fill(&|part| handler_value(handler, part)))), SpanKind::HttpServer)
+            }
+            Work::Operation(operation) => (Some(operation.name.clone()), SpanKind::RpcServer),
+        };
+        let span = name.and_then(|name| self.open(vertex, name, kind, at, parent));
+        let end = self.sequence(&found.body, outcome, at, Place { vertex, span: span.or(parent) });
+        let error = self.error(outcome);
+        if let (Work::Handler(handler), Some(span)) = (&found.work, span.and_then(|s| self.spans.as_mut()?.get_mut(s))) {
+            span.status = Some(if error.is_some() { handler.error_status } else { handler.reply.status });
+            span.took = end - at;
+        } else {
+            self.close(span, end, error);
+        }
+        end
+    }
+
+    fn sequence(&mut self, sequence: &Sequence, outcome: Outcome, mut at: SimTime, place: Place) -> SimTime {
+        let mut state = Outcome::SERVED;
+        for (index, act) in sequence.acts.iter().enumerate() {
+            let next = sequence.after(index);
+            let part = act.dist().pick(&mut self.stream, |o, p| {
+                let after = state.with(o);
+                p * if o.served() { next.completes(after, outcome) } else { f64::from(u8::from(after == outcome)) }
+            });
+            at = self.act(act, part, at, place);
+            state = state.with(part);
+            if !part.served() {
+                break;
+            }
+        }
+        at
+    }
+
+    fn act(&mut self, act: &Act, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
+        match act {
+            Act::Compute(time) => at + time.draw(&mut self.stream),
+            Act::Call(call) => self.call(call, outcome, at, place),
+            Act::Store(store) => self.store(store, outcome, at, place),
+            Act::Parallel { branches, rest } => {
+                let (mut state, mut end) = (Outcome::SERVED, at);
+                for (index, branch) in branches.iter().enumerate() {
+                    let next = rest.get(index + 1).unwrap_or_else(|| Dist::nothing());
+                    let part = branch.dist().pick(&mut self.stream, |o, p| p * next.completes(state.with(o), outcome));
+                    end = end.max(self.sequence(branch, part, at, place));
+                    state = state.with(part);
+                }
+                end
+            }
+        }
+    }
+
+    fn call(&mut self, act: &CallAct, outcome: Outcome, mut at: SimTime, place: Place) -> SimTime {
+        let span = act.call.span.clone().and_then(|name| self.open(place.vertex, name, SpanKind::RpcClient, at, place.span));
+        for _ in 0..self.failed_attempts(act, outcome) {
+            let failure = act.attempt.pick(&mut self.stream, |o, p| if o.served() { 0.0 } else { p });
+            at = self.attempt(act, failure, at, span.or(place.span));
+        }
+        let rule = &act.call.on_error;
+        let last = act.attempt.pick(&mut self.stream, |o, p| if self.graph.becomes(o, rule, outcome) { p } else { 0.0 });
+        at = self.attempt(act, last, at, span.or(place.span));
+        let error = self.error(last);
+        self.close(span, at, error.clone());
+        let hung = matches!(self.graph.end(last), Ended::Hung { .. });
+        self.react(rule, hung, error, at, place.vertex);
+        at
+    }
+
+    /// How many attempts fail before the last one.
+    fn failed_attempts(&mut self, act: &CallAct, outcome: Outcome) -> u32 {
+        let retries = act.call.retries;
+        if retries == 0 || !outcome.served() {
+            return retries;
+        }
+        let fails = 1.0 - act.attempt.success();
+        let mut left = self.stream.unit() * (1.0 - (0..=retries).fold(1.0, |all, _| all * fails));
+        let mut weight = 1.0 - fails;
+        for failed in 0..retries {
+            left -= weight;
+            if left < 0.0 {
+                return failed;
+            }
+            weight *= fails;
+        }
+        retries
+    }
+
+    /// One attempt of a call; returns when the caller knows how it went.
+    fn attempt(&mut self, act: &CallAct, outcome: Outcome, at: SimTime, parent: Option<usize>) -> SimTime {
+        let ways = act.ways.iter().map(|(way, dist)| (way, dist.of(outcome)));
+        let hung = matches!(self.graph.end(outcome), Ended::Hung { .. });
+        match choose(&mut self.stream, ways) {
+            None => at,
+            Some(Way::Fails { after, .. }) => at + after.mul_f64(self.stream.range(0.7, 1.3)),
+            Some(Way::Hangs { .. }) => act.call.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout),
+            Some(Way::Served { vertex, path }) => {
+                let callee = self.graph.vertices.get(*vertex).map_or(Dist::nothing(), |v| v.body.dist());
+                let graph = self.graph;
+                let inner = callee.pick(&mut self.stream, |o, p| if graph.crosses_as(o, outcome) { p } else { 0.0 });
+                if !graph.crosses_as(inner, outcome) {
+                    // Lost on the wire, or too late for the caller.
+                    return act.call.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout);
+                }
+                let hop = act.hop.draw(&mut self.stream);
+                let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
+                let arrived = at + hop / 2 + held / 2;
+                self.serve(*vertex, inner, arrived, parent) + hop / 2 + held / 2
+            }
+        }
+    }
+
+    fn store(&mut self, act: &StoreAct, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
+        let name = act.call.span.clone();
+        let span = name.and_then(|name| self.open(place.vertex, name, SpanKind::Store, at, place.span));
+        if let Some(span) = span.and_then(|s| self.spans.as_mut()?.get_mut(s)) {
+            span.tags.clone_from(&act.call.tags);
+        }
+        match &act.way {
+            StoreWay::Fails { error, after, .. } => {
+                let end = at + after.mul_f64(self.stream.range(0.9, 1.1));
+                self.close(span, end, None);
+                self.react(&act.call.on_error, false, Some(error.clone()), end, place.vertex);
+                end
+            }
+            StoreWay::Served(path) => {
+                let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
+                let end = at + act.call.time.draw(&mut self.stream) + held;
+                self.close(span, end, None);
+                match &act.miss {
+                    Some(miss) => self.miss(act, miss, outcome, end, place),
+                    None => end,
+                }
+            }
+        }
+    }
+
+    /// What a cache does not have is fetched, all of it at once.
+    fn miss(&mut self, act: &StoreAct, miss: &MissAct, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
+        let plain = miss.body.dist().only() == Some(Outcome::SERVED);
+        let cold = miss.cold(&act.call, if plain { self.served(act, miss, at) } else { miss.served });
+        let keys = act.call.miss.as_ref().map_or(0.0, |m| libm::round(m.per_request).max(1.0)) as u32;
+        let mut missing = (0..keys).filter(|_| cold > 0.0 && self.stream.chance(cold)).count();
+        if !plain {
+            let (hit, missed) =
+                ((1.0 - miss.chance) * f64::from(u8::from(outcome.served() && !outcome.noisy)), miss.chance * miss.body.dist().of(outcome));
+            let is_miss = missed > 0.0 && self.stream.unit() * (hit + missed) >= hit;
+            missing = if is_miss { missing.max(1) } else { 0 };
+        }
+        let mut end = at;
+        for _ in 0..missing {
+            end = end.max(self.sequence(&miss.body, outcome, at, place));
+        }
+        end
+    }
+
+    /// Requests that a cache has served by `at`.
+    fn served(&self, act: &StoreAct, miss: &MissAct, at: SimTime) -> f64 {
+        let Some((visits, since)) = self.warming else { return miss.served };
+        let same = |(run, label, _): &&(RunId, ArcStr, f64)| Some(*run) == act.store && *label == miss.label;
+        let rate: f64 = visits.caches.iter().filter(same).map(|(_, _, rate)| rate).sum();
+        miss.served + rate * (at - since).as_secs_f64()
+    }
+
+    /// The text of a failure, as it stands in spans and lines.
+    fn error(&self, outcome: Outcome) -> Option<ArcStr> {
+        match self.graph.end(outcome) {
+            Ended::Served | Ended::Answered { .. } => None,
+            Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
+            Ended::Hung { .. } => Some(arcstr::literal!("rpc error: code = Canceled desc = context canceled")),
+        }
+    }
+
+    /// What a program does about a failed call.
+    fn react(&mut self, rule: &OnError, hung: bool, error: Option<ArcStr>, at: SimTime, vertex: usize) {
+        let (Some(error), Some(found)) = (error, self.graph.vertices.get(vertex)) else { return };
+        let at = at.min(self.deadline);
+        let value = |name: &str| if name == "error" { Some(error.clone()) } else { found.instance.named(name).cloned() };
+        let text = rule.log.as_ref().map(|line| line.render(at, &value));
+        match (rule.then, text) {
+            (Then::Exit(code), text) if !hung => {
+                self.crash.get_or_insert(Crash { at, run: found.run, lines: text.into_iter().collect(), code });
+            }
+            (_, Some(text)) => {
+                if let Some(lines) = &mut self.lines {
+                    lines.push(Line { at, run: found.run, text });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, vertex: usize, operation: ArcStr, kind: SpanKind, start: SimTime, parent: Option<usize>) -> Option<usize> {
+        let found = self.graph.vertices.get(vertex)?;
+        let spans = self.spans.as_mut()?;
+        let (run, service) = (found.run, found.instance.program.service.clone());
+        spans.push(Span {
+            parent,
+            run,
+            service,
+            operation,
+            kind,
+            start,
+            took: Duration::ZERO,
+            error: None,
+            status: None,
+            tags: Vec::new(),
+        });
+        Some(spans.len() - 1)
+    }
+
+    fn close(&mut self, span: Option<usize>, end: SimTime, error: Option<ArcStr>) {
+        if let Some(span) = span.and_then(|at| self.spans.as_mut()?.get_mut(at)) {
+            span.took = end - span.start;
+            span.error = error;
+        }
+    }
+}
+
+fn handler_value(handler: &crate::app::Handler, part: &str) -> Option<ArcStr> {
+    match part {
+        "method" => handler.methods.first().cloned(),
+        "path" => Some(handler.path.clone()),
+        _ => None,
+    }
+}
