@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod client;
 pub mod sim;
 
 /// A Kubernetes cluster with an application on it.

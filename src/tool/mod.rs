@@ -9,7 +9,5 @@ pub mod shell_tool;
 pub mod observation;
 pub mod prompt;
 
-pub mod curl;
 pub mod kubectl;
-pub mod names;
 pub mod refusal;

@@ -2,13 +2,15 @@
 
 use super::grammar::Dialect;
 use super::kubectl::{self, Files};
+use super::refusal;
 use super::table::{Reply, ToolContext};
-use super::{curl, names, refusal};
-use crate::cluster::{Cluster, Identity};
+use crate::cluster::client::{self, Client, Net};
+use crate::cluster::{Cluster, ConnectError, HttpOrigin, HttpReply, HttpRequest, Identity};
 use crate::object::Json;
 use crate::shell::vfs::{FileError, Kind};
 use crate::shell::{Finished, HOME, Host, Outcome, Request, Shell, Stopped, Vfs};
 use crate::time::SimTime;
+use arcstr::ArcStr;
 use std::time::Duration;
 
 /// What a command of the workstation works with.
@@ -27,27 +29,50 @@ type Run = fn(&mut Command<'_>) -> Finished;
 
 /// The workstation's commands that reach beyond the shell, sorted by name.
 const COMMANDS: &[(&str, Run)] = &[
-    ("curl", curl::curl),
-    ("dig", names::dig),
-    ("getent", names::getent),
-    ("host", names::host),
+    ("curl", |c| networked(c, client::curl)),
+    ("dig", |c| networked(c, client::dig)),
+    ("getent", |c| networked(c, client::getent)),
+    ("host", |c| networked(c, client::host)),
     ("htop", refusal::interactive),
     ("k", run_kubectl),
     ("kubectl", run_kubectl),
     ("less", refusal::pager),
     ("more", refusal::pager),
     ("nano", refusal::editor),
-    ("nc", names::nc),
-    ("netcat", names::nc),
-    ("nslookup", names::nslookup),
-    ("ping", names::ping),
+    ("nc", |c| networked(c, client::nc)),
+    ("netcat", |c| networked(c, client::nc)),
+    ("nslookup", |c| networked(c, client::nslookup)),
+    ("ping", |c| networked(c, client::ping)),
     ("ssh", refusal::ssh),
     ("top", refusal::interactive),
     ("vi", refusal::editor),
     ("vim", refusal::editor),
     ("watch", refusal::watch),
-    ("wget", curl::wget),
+    ("wget", |c| networked(c, client::wget)),
 ];
+
+/// The cluster's network as the workstation sees it.
+struct WorkstationNet<'a>(&'a mut dyn Cluster);
+
+impl Net for WorkstationNet<'_> {
+    fn now(&self) -> SimTime {
+        self.0.now()
+    }
+    fn wait(&mut self, until: SimTime) {
+        self.0.wait(until, &[]);
+    }
+    fn http(&mut self, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
+        self.0.http(&HttpOrigin::Workstation, request)
+    }
+    fn resolve(&mut self, host: &str) -> Result<Vec<ArcStr>, ConnectError> {
+        self.0.resolve(&HttpOrigin::Workstation, host)
+    }
+}
+
+fn networked(command: &mut Command<'_>, run: fn(&mut Client<'_>) -> Finished) -> Finished {
+    let mut net = WorkstationNet(command.cluster);
+    run(&mut Client { net: &mut net, request: command.request, files: command.files })
+}
 
 /// Names of [`COMMANDS`].
 const NAMES: &[&str] = &[

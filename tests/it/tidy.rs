@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["object"],
     &["app", "workload", "telemetry"],
     &["shell", "cluster"],
-    &["cluster::sim", "cluster::live"],
+    &["cluster::client", "cluster::sim", "cluster::live"],
     &["fault", "tool"],
     &["task", "reward"],
     &["problem", "trajectory"],

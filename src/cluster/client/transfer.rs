@@ -1,9 +1,9 @@
 //! One transfer of `curl`: the exchange with redirects, what failed, and what `-v`, `-i`, `-w` and the progress meter show of it.
 
+use super::Client;
 use super::options::Options;
 use super::url::{BadUrl, Url};
-use crate::cluster::{ConnectError, HttpOrigin, HttpReply, HttpRequest};
-use crate::tool::shell_tool::Command;
+use crate::cluster::{ConnectError, HttpReply, HttpRequest};
 use std::fmt;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ pub struct Transfer {
 
 impl Transfer {
     /// Makes the transfer; time passes on the cluster's clock.
-    pub fn run(command: &mut Command<'_>, options: &Options, url: &str, body: &[u8]) -> Transfer {
+    pub fn run(command: &mut Client<'_>, options: &Options, url: &str, body: &[u8]) -> Transfer {
         let method = options.method.clone().unwrap_or_else(|| {
             let default = if options.head {
                 "HEAD"
@@ -113,19 +113,15 @@ impl Transfer {
         transfer
     }
 
-    fn exchange(&mut self, command: &mut Command<'_>, options: &Options, mut url: Url, body: &[u8]) {
+    fn exchange(&mut self, command: &mut Client<'_>, options: &Options, mut url: Url, body: &[u8]) {
         for _ in 0..=REDIRECTS_MAX {
             self.url = url.text();
             let patience = options.max_time.map_or(CONNECT_PATIENCE * 2, |limit| limit.saturating_sub(self.took));
-            let left = command.request.deadline.since(command.cluster.now());
+            let left = command.request.deadline.since(command.net.now());
             let timeout = patience.min(options.connect_timeout.unwrap_or(Duration::MAX)).min(left);
             let request = self.request(options, &url, body, timeout);
             let stood = self.log_attempt(command, &url, &request);
-            let answer = if url.scheme == "https" {
-                self.handshake(command, &request)
-            } else {
-                command.cluster.http(&HttpOrigin::Workstation, &request)
-            };
+            let answer = if url.scheme == "https" { self.handshake(command, &request) } else { command.net.http(&request) };
             if matches!(&answer, Ok(_) | Err(ConnectError::Closed { .. } | ConnectError::TimedOut { connected: true, .. })) {
                 self.log.push_str(&stood);
             }
@@ -133,15 +129,15 @@ impl Transfer {
                 Ok(reply) => reply,
                 Err(error) => {
                     let failure = self.failed(&url, error, options);
-                    let until = command.cluster.now() + self.took;
-                    command.cluster.wait(until, &[]);
+                    let until = command.net.now() + self.took;
+                    command.net.wait(until);
                     self.failure.get_or_insert(failure);
                     return;
                 }
             };
             self.took += reply.took;
-            let until = command.cluster.now() + reply.took;
-            command.cluster.wait(until, &[]);
+            let until = command.net.now() + reply.took;
+            command.net.wait(until);
             self.log_reply(&reply);
             let location = reply.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.clone());
             let redirect = options.follow && (300..400).contains(&reply.status);
@@ -159,8 +155,8 @@ impl Transfer {
     }
 
     /// What a TLS handshake with a plain-text server comes to.
-    fn handshake(&mut self, command: &mut Command<'_>, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
-        match command.cluster.http(&HttpOrigin::Workstation, request) {
+    fn handshake(&mut self, command: &mut Client<'_>, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
+        match command.net.http(request) {
             Ok(HttpReply { peer: (address, port), .. }) | Err(ConnectError::Closed { address, port, .. }) => {
                 self.failure = Some(Failure::Tls);
                 Err(ConnectError::Closed { address, port, took: Duration::from_millis(2) })
@@ -223,9 +219,9 @@ impl Transfer {
     }
 
     /// Logs where the connection goes, and returns what is to be logged once it stands.
-    fn log_attempt(&mut self, command: &mut Command<'_>, url: &Url, request: &HttpRequest) -> String {
+    fn log_attempt(&mut self, command: &mut Client<'_>, url: &Url, request: &HttpRequest) -> String {
         self.sent = request.body.len();
-        let addresses = command.cluster.resolve(&HttpOrigin::Workstation, &url.host).unwrap_or_default();
+        let addresses = command.net.resolve(&url.host).unwrap_or_default();
         let Some(address) = addresses.first() else { return String::new() };
         if url.host != address.as_str() {
             let all: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();

@@ -1,22 +1,12 @@
-//! `curl` and `wget` from the operator's workstation, over [`crate::cluster::Cluster::http`].
-//!
-//! Texts and exit codes are those of curl 8 and GNU Wget 1.21. Only HTTP is spoken: a TLS handshake fails as it does with a
-//! plain-text server.
+//! `curl`: texts and exit codes of curl 8. Only HTTP is spoken: a TLS handshake fails as it does with a plain-text server.
 
-mod options;
-mod transfer;
-mod url;
-mod wget;
-
-pub use wget::wget;
-
-use super::shell_tool::Command;
+use super::Client;
+use super::options::Options;
+use super::transfer::{Failure, Transfer};
 use crate::shell::{Finished, vfs};
-use options::Options;
-use transfer::{Failure, Transfer};
 
 /// `curl`.
-pub fn curl(command: &mut Command<'_>) -> Finished {
+pub fn curl(command: &mut Client<'_>) -> Finished {
     let request = command.request;
     let options = match Options::read(&request.args) {
         Ok(options) => options,
@@ -45,7 +35,7 @@ pub fn curl(command: &mut Command<'_>) -> Finished {
 }
 
 /// The body to send: the pieces of `-d` joined, files read. `None` when a file cannot be read.
-fn body(command: &Command<'_>, options: &Options) -> Option<Vec<u8>> {
+fn body(command: &Client<'_>, options: &Options) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     for (at, piece) in options.data.iter().enumerate() {
         if at > 0 && !options.json {
@@ -64,7 +54,7 @@ fn body(command: &Command<'_>, options: &Options) -> Option<Vec<u8>> {
 }
 
 /// Writes one transfer's output where it belongs, and returns curl's exit code for it.
-fn deliver(command: &mut Command<'_>, options: &Options, transfer: &mut Transfer, output: Option<&str>, finished: &mut Finished) -> i32 {
+fn deliver(command: &mut Client<'_>, options: &Options, transfer: &mut Transfer, output: Option<&str>, finished: &mut Finished) -> i32 {
     let mut code = transfer.failure.as_ref().map_or(0, Failure::exit_code);
     if options.verbose {
         finished.stderr.extend_from_slice(transfer.log.as_bytes());

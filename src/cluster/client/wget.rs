@@ -1,10 +1,10 @@
 //! GNU `wget`: `-q`, `-O FILE`, `-T SECONDS`, `-t TRIES`, `-S`, `--spider`, `--header`, `--post-data`.
 
+use super::Client;
 use super::transfer::reason;
 use super::url::{BadUrl, Url};
-use crate::cluster::{ConnectError, HttpOrigin, HttpReply, HttpRequest};
+use crate::cluster::{ConnectError, HttpReply, HttpRequest};
 use crate::shell::{Finished, vfs};
-use crate::tool::shell_tool::Command;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ struct Options {
 const USAGE: &str = "Usage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.\n";
 
 /// `wget`.
-pub fn wget(command: &mut Command<'_>) -> Finished {
+pub fn wget(command: &mut Client<'_>) -> Finished {
     let options = match Options::read(&command.request.args) {
         Ok(options) => options,
         Err(message) => return Finished::fail(2, message),
@@ -44,15 +44,15 @@ pub fn wget(command: &mut Command<'_>) -> Finished {
     finished
 }
 
-fn fetch(command: &mut Command<'_>, options: &Options, text: &str, stdout: &mut Vec<u8>) -> (i32, String) {
+fn fetch(command: &mut Client<'_>, options: &Options, text: &str, stdout: &mut Vec<u8>) -> (i32, String) {
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(BadUrl(1, _)) => return (1, format!("{text}: Unsupported scheme.\n")),
         Err(BadUrl(..)) => return (1, format!("{text}: Invalid host name.\n")),
     };
-    let time = command.cluster.now().timestamp().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let time = command.net.now().timestamp().strftime("%Y-%m-%d %H:%M:%S").to_string();
     let mut log = format!("--{time}--  {}\n", url.text());
-    let Some(address) = command.cluster.resolve(&HttpOrigin::Workstation, &url.host).ok().and_then(|found| found.into_iter().next()) else {
+    let Some(address) = command.net.resolve(&url.host).ok().and_then(|found| found.into_iter().next()) else {
         log.push_str(&format!(
             "Resolving {0} ({0})... failed: Name or service not known.\nwget: unable to resolve host address \u{2018}{0}\u{2019}\n",
             url.host
@@ -85,7 +85,7 @@ fn fetch(command: &mut Command<'_>, options: &Options, text: &str, stdout: &mut 
             }
             Err(_) => log.push_str("connected.\nHTTP request sent, awaiting response... No data received.\n"),
         }
-        if command.cluster.now() >= command.request.deadline {
+        if command.net.now() >= command.request.deadline {
             break;
         }
         log.push_str(if attempt < options.tries { "Retrying.\n\n" } else { "Giving up.\n\n" });
@@ -93,7 +93,7 @@ fn fetch(command: &mut Command<'_>, options: &Options, text: &str, stdout: &mut 
     (4, log)
 }
 
-fn exchange(command: &mut Command<'_>, options: &Options, url: &Url) -> Result<HttpReply, ConnectError> {
+fn exchange(command: &mut Client<'_>, options: &Options, url: &Url) -> Result<HttpReply, ConnectError> {
     let mut headers = vec![
         ("Host".to_owned(), url.host_header()),
         ("User-Agent".to_owned(), "Wget/1.21.3".to_owned()),
@@ -114,20 +114,20 @@ fn exchange(command: &mut Command<'_>, options: &Options, url: &Url) -> Result<H
         path: url.path.clone(),
         headers,
         body: options.body.clone().unwrap_or_default().into_bytes(),
-        timeout: options.timeout.min(command.request.deadline.since(command.cluster.now())),
+        timeout: options.timeout.min(command.request.deadline.since(command.net.now())),
     };
-    let answer = command.cluster.http(&HttpOrigin::Workstation, &request);
+    let answer = command.net.http(&request);
     let took = match &answer {
         Ok(reply) => reply.took,
         Err(ConnectError::Refused { took, .. } | ConnectError::TimedOut { took, .. } | ConnectError::Closed { took, .. }) => *took,
         Err(ConnectError::NameNotFound { .. }) => Duration::ZERO,
     };
-    let until = command.cluster.now() + took;
-    command.cluster.wait(until, &[]);
+    let until = command.net.now() + took;
+    command.net.wait(until);
     answer
 }
 
-fn received(command: &mut Command<'_>, options: &Options, url: &Url, reply: &HttpReply, stdout: &mut Vec<u8>, log: &mut String) -> i32 {
+fn received(command: &mut Client<'_>, options: &Options, url: &Url, reply: &HttpReply, stdout: &mut Vec<u8>, log: &mut String) -> i32 {
     log.push_str(&format!("HTTP request sent, awaiting response... {} {}\n", reply.status, reason(reply.status)));
     if options.server_response {
         log.push_str(&format!("  HTTP/1.1 {} {}\n", reply.status, reason(reply.status)));
@@ -135,7 +135,7 @@ fn received(command: &mut Command<'_>, options: &Options, url: &Url, reply: &Htt
             log.push_str(&format!("  {name}: {value}\n"));
         }
     }
-    let time = command.cluster.now().timestamp().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let time = command.net.now().timestamp().strftime("%Y-%m-%d %H:%M:%S").to_string();
     if reply.status >= 400 {
         log.push_str(&format!("{time} ERROR {}: {}.\n\n", reply.status, reason(reply.status)));
         return 8;

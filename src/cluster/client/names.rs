@@ -2,8 +2,8 @@
 //!
 //! They print what the Debian ones print for the questions that agents ask; other options are refused.
 
-use super::shell_tool::Command;
-use crate::cluster::{ConnectError, HttpOrigin, HttpRequest};
+use super::Client;
+use crate::cluster::{ConnectError, HttpRequest};
 use crate::shell::Finished;
 use arcstr::ArcStr;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The cluster's name server.
 const SERVER: &str = "10.96.0.10";
 
-fn addresses(command: &mut Command<'_>, host: &str) -> Vec<ArcStr> {
-    command.cluster.resolve(&HttpOrigin::Workstation, host).unwrap_or_default()
+fn addresses(command: &mut Client<'_>, host: &str) -> Vec<ArcStr> {
+    command.net.resolve(host).unwrap_or_default()
 }
 
 fn is_address(text: &str) -> bool {
@@ -20,7 +20,7 @@ fn is_address(text: &str) -> bool {
 }
 
 /// `getent hosts NAME …` (also `ahosts`, `ahostsv4`).
-pub fn getent(command: &mut Command<'_>) -> Finished {
+pub fn getent(command: &mut Client<'_>) -> Finished {
     let (database, keys) = match command.request.args.split_first() {
         Some((database, keys)) if !keys.is_empty() => (database.clone(), keys.to_vec()),
         Some((database, _)) if matches!(database.as_str(), "hosts" | "ahosts" | "ahostsv4") => {
@@ -49,7 +49,7 @@ pub fn getent(command: &mut Command<'_>) -> Finished {
 }
 
 /// `nslookup NAME [SERVER]`.
-pub fn nslookup(command: &mut Command<'_>) -> Finished {
+pub fn nslookup(command: &mut Client<'_>) -> Finished {
     let names: Vec<String> = command.request.args.iter().filter(|arg| !arg.starts_with('-')).cloned().collect();
     let Some(name) = names.first() else { return Finished::fail(1, "nslookup: give a name; there is no terminal for a dialogue\n") };
     let header = format!("Server:\t\t{SERVER}\nAddress:\t{SERVER}#53\n\n");
@@ -62,7 +62,7 @@ pub fn nslookup(command: &mut Command<'_>) -> Finished {
 }
 
 /// `host NAME`.
-pub fn host(command: &mut Command<'_>) -> Finished {
+pub fn host(command: &mut Client<'_>) -> Finished {
     let Some(name) = command.request.args.iter().find(|arg| !arg.starts_with('-')).cloned() else {
         return Finished::fail(1, "Usage: host [-aCdilrTvVw] [-c class] [-t type] {name} [server]\n");
     };
@@ -74,7 +74,7 @@ pub fn host(command: &mut Command<'_>) -> Finished {
 }
 
 /// `dig [@SERVER] NAME [TYPE] [+short]`.
-pub fn dig(command: &mut Command<'_>) -> Finished {
+pub fn dig(command: &mut Client<'_>) -> Finished {
     let args = command.request.args.clone();
     let short = args.iter().any(|arg| arg == "+short");
     let words: Vec<&String> = args.iter().filter(|arg| !arg.starts_with(['+', '-', '@'])).collect();
@@ -86,7 +86,7 @@ pub fn dig(command: &mut Command<'_>) -> Finished {
     if short {
         return Finished::ok(found.iter().map(|address| format!("{address}\n")).collect::<String>());
     }
-    let id = crate::rng::Key::new(command.cluster.now().as_nanos()).part("dig").part(&name).value() % 65_536;
+    let id = crate::rng::Key::new(command.net.now().as_nanos()).part("dig").part(&name).value() % 65_536;
     let known = !found.is_empty() || !addresses(command, &name).is_empty();
     let status = if known { "NOERROR" } else { "NXDOMAIN" };
     let answers: String = found.iter().map(|address| format!("{name}.\t30\tIN\tA\t{address}\n")).collect();
@@ -99,13 +99,13 @@ pub fn dig(command: &mut Command<'_>) -> Finished {
          ;; Query time: 0 msec\n;; SERVER: {SERVER}#53({SERVER}) (UDP)\n;; WHEN: {}\n;; MSG SIZE  rcvd: {}\n\n",
         args.join(" "),
         found.len(),
-        command.cluster.now().timestamp().strftime("%a %b %d %H:%M:%S UTC %Y"),
+        command.net.now().timestamp().strftime("%a %b %d %H:%M:%S UTC %Y"),
         name.len() + 29 + found.len() * (name.len() + 16),
     ))
 }
 
 /// `ping [-c N] HOST`: a pod answers, a Service's virtual address does not.
-pub fn ping(command: &mut Command<'_>) -> Finished {
+pub fn ping(command: &mut Client<'_>) -> Finished {
     let options = match PingOptions::read(&command.request.args) {
         Ok(options) => options,
         Err(message) => return Finished::fail(2, message),
@@ -115,13 +115,12 @@ pub fn ping(command: &mut Command<'_>) -> Finished {
     };
     // The reply of a pod is known by a port that refuses; a virtual address and a lost pod stay silent.
     let probe = request(&options.host, 9, Duration::from_secs(1));
-    let alive = !matches!(command.cluster.http(&HttpOrigin::Workstation, &probe), Err(ConnectError::TimedOut { connected: false, .. }))
-        && !is_virtual(&address);
-    let until = (command.cluster.now()
+    let alive = !matches!(command.net.http(&probe), Err(ConnectError::TimedOut { connected: false, .. })) && !is_virtual(&address);
+    let until = (command.net.now()
         + Duration::from_secs(options.count.saturating_sub(1))
         + if alive { Duration::ZERO } else { Duration::from_secs(10) })
     .min(command.request.deadline);
-    command.cluster.wait(until, &[]);
+    command.net.wait(until);
     let mut text = format!("PING {} ({address}) 56(84) bytes of data.\n", options.host);
     let mut stream = crate::rng::Key::new(until.as_nanos()).part("ping").part(&address).stream();
     let times: Vec<f64> = (0..options.count).map(|_| stream.range(0.05, 0.25)).collect();
@@ -179,7 +178,7 @@ impl PingOptions {
 }
 
 /// `nc -z HOST PORT …`: whether ports accept; without `-z`, what is read is sent and the answer shown.
-pub fn nc(command: &mut Command<'_>) -> Finished {
+pub fn nc(command: &mut Client<'_>) -> Finished {
     let mut options = match NcOptions::read(&command.request.args) {
         Ok(options) => options,
         Err(message) => return Finished::fail(1, message),
@@ -187,7 +186,7 @@ pub fn nc(command: &mut Command<'_>) -> Finished {
     if options.host.is_empty() || options.ports.is_empty() {
         return Finished::fail(1, "usage: nc [-46CDdFhklNnrStUuvZz] [-w timeout] [destination] [port]\n");
     }
-    options.timeout = options.timeout.min(command.request.deadline.since(command.cluster.now()));
+    options.timeout = options.timeout.min(command.request.deadline.since(command.net.now()));
     let mut finished = Finished { exit_code: 1, ..Finished::default() };
     for port in options.ports.clone() {
         let outcome = try_port(command, &options, port);
@@ -200,21 +199,21 @@ pub fn nc(command: &mut Command<'_>) -> Finished {
     finished
 }
 
-fn try_port(command: &mut Command<'_>, options: &NcOptions, port: u16) -> Finished {
+fn try_port(command: &mut Client<'_>, options: &NcOptions, port: u16) -> Finished {
     let host = &options.host;
     let address = addresses(command, host).first().cloned();
     let Some(address) = address else {
         return Finished::fail(1, format!("nc: getaddrinfo for host \"{host}\" port {port}: Name or service not known\n"));
     };
     let named = if is_address(host) { host.clone() } else { format!("{host} ({address})") };
-    let answer = command.cluster.http(&HttpOrigin::Workstation, &request(host, port, options.timeout));
+    let answer = command.net.http(&request(host, port, options.timeout));
     let took = match &answer {
         Ok(reply) => reply.took,
         Err(ConnectError::Refused { took, .. } | ConnectError::TimedOut { took, .. } | ConnectError::Closed { took, .. }) => *took,
         Err(ConnectError::NameNotFound { .. }) => Duration::ZERO,
     };
-    let until = command.cluster.now() + took;
-    command.cluster.wait(until, &[]);
+    let until = command.net.now() + took;
+    command.net.wait(until);
     let failed = |why: &str| {
         let stderr = if options.verbose { format!("nc: connect to {named} port {port} (tcp) failed: {why}\n") } else { String::new() };
         Finished::fail(1, stderr)
