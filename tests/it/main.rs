@@ -1,5 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
 mod api_server;
+mod kubectl_objects;
 mod network;
+mod recorded;
 mod tidy;

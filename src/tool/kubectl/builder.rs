@@ -336,7 +336,7 @@ impl Builder {
             return self.by_name(call);
         }
         if let Some(first) = self.types.first() {
-            call.mapper()?.resolve(first)?;
+            call.resolve(first)?;
             return Err("resource(s) were provided, but no name was specified".into());
         }
         Err(MISSING_RESOURCE.into())
@@ -346,10 +346,9 @@ impl Builder {
         if self.types.len() > 1 && self.single_type {
             return Err("you may only specify a single resource type".into());
         }
-        let mapper = call.mapper()?;
         let mut resources: Vec<ResourceRef> = Vec::new();
         for word in &self.types {
-            let resource = mapper.resolve(word)?;
+            let resource = call.resolve(word)?;
             if !resources.contains(&resource) {
                 resources.push(resource);
             }
@@ -398,10 +397,15 @@ impl Builder {
         if !self.types.is_empty() {
             return Err("you may not specify individual resources and bulk resources in the same call".into());
         }
-        let mapper = call.mapper()?;
-        let mut targets = Vec::with_capacity(self.tuples.len());
+        let mut targets: Vec<(ResourceRef, String)> = Vec::with_capacity(self.tuples.len());
+        let mut known: Vec<(&str, ResourceRef)> = Vec::new();
         for (kind, name) in &self.tuples {
-            targets.push((mapper.resolve(kind)?, name.clone()));
+            let resource = match known.iter().find(|(word, _)| word == kind) {
+                Some((_, resource)) => resource.clone(),
+                None => call.resolve(kind)?,
+            };
+            known.push((kind, resource.clone()));
+            targets.push((resource, name.clone()));
         }
         if self.single_type && targets.windows(2).any(|pair| pair[0].0 != pair[1].0) {
             return Err("you may only specify a single resource type".into());

@@ -6,6 +6,7 @@ use super::globals::GLOBAL;
 use super::resources::Mapper;
 use super::{Context, Output};
 use crate::cluster::{ApiReply, ApiRequest, Identity};
+use crate::object::ResourceRef;
 use crate::time::SimTime;
 
 /// The code of a verb. It prints through [`Call::out`] and says by an error how it failed.
@@ -210,6 +211,19 @@ impl<'a, 'c> Call<'a, 'c> {
                 self.out.stderr.push_str(&format!("Warning: {warning}\n"));
             }
         }
+    }
+
+    /// The kind that a user's word names; warns when the word could mean another one too.
+    ///
+    /// # Errors
+    /// `the server doesn't have a resource type "foo"`.
+    pub fn resolve(&mut self, word: &str) -> Result<ResourceRef, Failure> {
+        let mapper = self.mapper()?;
+        let resource = mapper.resolve(word)?;
+        if let Some(warning) = mapper.ambiguity(&word.to_lowercase()) {
+            self.complain(format!("Warning: {warning}"));
+        }
+        Ok(resource)
     }
 
     /// The kinds that the cluster serves, read once a command.

@@ -11,6 +11,7 @@ pub mod drain;
 pub mod exec;
 pub mod failure;
 pub mod flags;
+pub mod get;
 pub mod globals;
 pub mod label;
 pub mod logs;
@@ -21,9 +22,11 @@ pub mod output;
 pub mod patch;
 pub mod pods;
 pub mod printing;
+pub mod raw;
 pub mod resources;
 pub mod rollout;
 pub mod scale;
+pub mod table;
 pub mod taint;
 pub mod unified_diff;
 pub mod wait;
@@ -97,7 +100,6 @@ absent! {
     RUN "kubectl run" "Run a particular image on the cluster";
     SET "kubectl set" "Set specific features on objects";
     EXPLAIN "kubectl explain" "Get documentation for a resource";
-    GET "kubectl get" "Display one or many resources";
     EDIT "kubectl edit" "Edit a resource on the server";
     AUTOSCALE "kubectl autoscale" "Auto-scale a deployment, replica set, stateful set, or replication controller";
     CERTIFICATE "kubectl certificate" "Modify certificate resources";
@@ -128,7 +130,7 @@ absent! {
 pub static ROOT: Root = Root {
     groups: &[
         ("Basic Commands (Beginner)", &[&CREATE, &EXPOSE, &RUN, &SET]),
-        ("Basic Commands (Intermediate)", &[&EXPLAIN, &GET, &EDIT, &delete::COMMAND]),
+        ("Basic Commands (Intermediate)", &[&EXPLAIN, &get::COMMAND, &EDIT, &delete::COMMAND]),
         ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &AUTOSCALE]),
         (
             "Cluster Management Commands",

@@ -43,6 +43,18 @@ impl Mapper {
         self.named(&lower, None, rest).or_else(|| self.of_kind(name, None, rest))
     }
 
+    /// What to warn of when a short name means several kinds.
+    pub fn ambiguity(&self, word: &str) -> Option<String> {
+        let by_name = |r: &ResourceRef| r.plural == word || r.singular == word;
+        if word.contains('.') || self.0.iter().any(by_name) {
+            return None;
+        }
+        let mut called = self.0.iter().filter(|r| r.short_names.iter().any(|short| short == word));
+        let first = called.next()?;
+        let other = called.find(|r| r.group != first.group || r.plural != first.plural)?;
+        Some(format!("short name {} could also match lower priority resource {}", quote(word), other.qualified_plural()))
+    }
+
     /// By plural or singular, else by short name. `group` may be a prefix where no group is called so.
     fn named(&self, name: &str, version: Option<&str>, group: &str) -> Option<ResourceRef> {
         let in_version = |r: &&ResourceRef| version.is_none_or(|v| r.version == v);

@@ -4,6 +4,7 @@ pub mod columns;
 pub mod json;
 pub mod jsonpath;
 pub mod jsonpath_parser;
+pub mod sort_by;
 pub mod sorting;
 pub mod tabs;
 pub mod values;

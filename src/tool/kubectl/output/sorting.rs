@@ -210,7 +210,7 @@ fn break_patterns(data: &mut dyn Swappable, a: usize, b: usize) {
         if other >= length {
             other -= length;
         }
-        data.swap(index - 1 + i, a + other);
+        data.swap(index + i, a + other);
     }
 }
 
@@ -257,5 +257,39 @@ fn reverse(data: &mut dyn Swappable, a: usize, b: usize) {
         data.swap(i, j);
         i += 1;
         j -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Pairs(Vec<u8>, Vec<u8>);
+
+    impl Swappable for Pairs {
+        fn less(&self, a: usize, b: usize) -> bool {
+            self.0[a] < self.0[b]
+        }
+        fn swap(&mut self, a: usize, b: usize) {
+            self.0.swap(a, b);
+            self.1.swap(a, b);
+        }
+    }
+
+    #[test]
+    fn leaves_equal_elements_where_go_does() {
+        let keys = vec![
+            5, 3, 2, 2, 1, 5, 2, 3, 1, 2, 4, 3, 5, 4, 4, 3, 5, 0, 4, 3, 4, 0, 3, 4, 0, 1, 2, 5, 3, 3, 1, 4, 4, 0, 2, 2, 3, 0, 4, 2, 0, 1,
+            1, 0, 3, 1, 2, 0, 0, 1, 3,
+        ];
+        let order = vec![
+            40, 21, 48, 47, 17, 24, 43, 33, 37, 4, 41, 8, 42, 30, 25, 45, 49, 35, 34, 2, 3, 46, 6, 9, 39, 26, 11, 50, 28, 29, 1, 19, 44,
+            22, 7, 15, 36, 32, 14, 13, 10, 23, 18, 31, 38, 20, 16, 5, 12, 0, 27,
+        ];
+        let count = keys.len();
+        let mut pairs = Pairs(keys, (0..).take(count).collect());
+        sort(&mut pairs, count);
+        assert!(pairs.0.is_sorted());
+        assert_eq!(pairs.1, order, "as Go 1.24 orders them");
     }
 }
