@@ -144,6 +144,9 @@ impl Cluster for Recorded {
     fn http(&mut self, _: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
         Err(ConnectError::NameNotFound { host: request.host.clone() })
     }
+    fn resolve(&mut self, _: &HttpOrigin, name: &str) -> Result<Vec<arcstr::ArcStr>, ConnectError> {
+        Err(ConnectError::NameNotFound { host: name.to_owned() })
+    }
     fn drive(&mut self, namespace: &str, _: Option<&aiopslab::workload::Workload>) -> Result<(), WorkloadError> {
         Err(WorkloadError::NoApp(namespace.to_owned()))
     }

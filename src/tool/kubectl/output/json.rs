@@ -99,7 +99,7 @@ pub fn string(text: &str, out: &mut String) {
 /// A float as `encoding/json` writes it: shortest digits, an exponent only far from one.
 fn float(x: f64, out: &mut String) {
     let size = x.abs();
-    if x != 0.0 && (size < 1e-6 || size >= 1e21) {
+    if x != 0.0 && !(1e-6..1e21).contains(&size) {
         out.push_str(&exponential(x, 1));
     } else {
         let _ = write!(out, "{x}");

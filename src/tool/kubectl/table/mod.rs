@@ -234,9 +234,9 @@ fn write_human(seconds: i64, out: &mut String) {
         }
     };
     match seconds {
-        ..-1 => out.push_str("<invalid>"),
+        i64::MIN..=-2 => out.push_str("<invalid>"),
         -1 => out.push_str("0s"),
-        ..120 => two(seconds, "s", 0, ""),
+        0..120 => two(seconds, "s", 0, ""),
         _ if minutes < 10 => two(minutes, "m", seconds % 60, "s"),
         _ if minutes < 180 => two(minutes, "m", 0, ""),
         _ if hours < 8 => two(hours, "h", minutes % 60, "m"),
