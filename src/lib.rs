@@ -16,4 +16,5 @@ pub mod shell;
 
 pub mod cluster;
 
+pub mod fault;
 pub mod tool;

@@ -1,0 +1,190 @@
+//! Faults: what is broken in an application, as recipes over [`Cluster`] operations.
+//!
+//! The set of kinds is closed; one file holds a family of kinds. A recipe names the rights it needs, injects, proves that it
+//! took effect and carries its undo as data, from which the oracle's repair is worded too. A change looks like one that a
+//! user made with kubectl: same requests, same field managers, no annotation, label or name of ours.
+
+mod edit;
+mod image;
+mod replicas;
+mod routing;
+mod scheduling;
+mod symptom;
+
+pub use edit::Undo;
+pub use image::{SetCommand, SetImage};
+pub use replicas::Scale;
+pub use routing::TargetPort;
+pub use scheduling::NodeSelector;
+pub use symptom::{Observation, Symptom, observe};
+
+use crate::cluster::{ApiError, Cluster};
+use serde::Deserialize;
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// A Deployment runs another image.
+    SetImage(SetImage),
+    /// A container runs another program.
+    SetCommand(SetCommand),
+    /// A Deployment has another number of replicas.
+    Scale(Scale),
+    /// A Service sends to a port on which nobody listens.
+    TargetPort(TargetPort),
+    /// A Deployment's pods fit on no node.
+    NodeSelector(NodeSelector),
+}
+
+/// A right that a recipe needs, as RBAC words it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// `patch`
+    pub verb: &'static str,
+    /// API group.
+    pub group: &'static str,
+    /// `deployments` or `deployments/scale`
+    pub resource: &'static str,
+}
+
+/// Why a fault could not be injected or did not take effect.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FaultError {
+    /// The API server refused.
+    #[error("cannot {doing} {what}: {error}")]
+    Api {
+        /// The request's verb.
+        doing: &'static str,
+        /// The object.
+        what: String,
+        /// Its answer.
+        error: ApiError,
+    },
+    /// The object is not as the recipe expects it.
+    #[error("{what}: expected {expected}, found {found}")]
+    Unexpected {
+        /// The object.
+        what: String,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+}
+
+impl Fault {
+    /// The kind's name in problem files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::SetImage(_) => "set-image",
+            Fault::SetCommand(_) => "set-command",
+            Fault::Scale(_) => "scale",
+            Fault::TargetPort(_) => "target-port",
+            Fault::NodeSelector(_) => "node-selector",
+        }
+    }
+
+    /// The object that the fault changes: a Deployment or a Service.
+    pub fn target(&self) -> &str {
+        match self {
+            Fault::SetImage(fault) => &fault.deployment,
+            Fault::SetCommand(fault) => &fault.deployment,
+            Fault::Scale(fault) => &fault.deployment,
+            Fault::TargetPort(fault) => &fault.service,
+            Fault::NodeSelector(fault) => &fault.deployment,
+        }
+    }
+
+    /// The fault with AIOpsLab's own names, where ours are neutral.
+    #[must_use]
+    pub fn strict(&self) -> Fault {
+        match self {
+            Fault::SetImage(fault) => Fault::SetImage(fault.strict()),
+            Fault::NodeSelector(fault) => Fault::NodeSelector(fault.strict()),
+            other => other.clone(),
+        }
+    }
+
+    /// The rights that injecting and undoing it needs.
+    pub fn rights(&self) -> Vec<Right> {
+        let right = |verb, group, resource| Right { verb, group, resource };
+        match self {
+            Fault::SetImage(_) | Fault::SetCommand(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments")],
+            Fault::Scale(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments/scale")],
+            Fault::TargetPort(_) => vec![right("get", "", "services"), right("patch", "", "services")],
+            Fault::NodeSelector(_) => {
+                ["get", "delete", "create", "patch"].into_iter().map(|verb| right(verb, "apps", "deployments")).collect()
+            }
+        }
+    }
+
+    /// Injects the fault and returns what undoes it.
+    ///
+    /// # Errors
+    /// When the API server refuses or the object is not as expected; nothing was changed then.
+    pub fn inject(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Undo, FaultError> {
+        match self {
+            Fault::SetImage(fault) => fault.inject(cluster, namespace),
+            Fault::SetCommand(fault) => fault.inject(cluster, namespace),
+            Fault::Scale(fault) => fault.inject(cluster, namespace),
+            Fault::TargetPort(fault) => fault.inject(cluster, namespace),
+            Fault::NodeSelector(fault) => fault.inject(cluster, namespace),
+        }
+    }
+
+    /// Proves that the fault is in effect at this instant.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {
+        match self {
+            Fault::SetImage(fault) => fault.prove(cluster, namespace),
+            Fault::SetCommand(fault) => fault.prove(cluster, namespace),
+            Fault::Scale(fault) => fault.prove(cluster, namespace),
+            Fault::TargetPort(fault) => fault.prove(cluster, namespace),
+            Fault::NodeSelector(fault) => fault.prove(cluster, namespace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        fault: Vec<Fault>,
+    }
+
+    #[test]
+    fn kinds_are_written_as_tables() {
+        let text = r#"
+            [[fault]]
+            set-image = { deployment = "geo", container = "c", image = "a:1", strict_image = "b:2" }
+            [[fault]]
+            scale = { deployment = "user", replicas = 0 }
+            [[fault]]
+            set-command = { deployment = "profile", container = "c", command = ["geo"] }
+            [[fault]]
+            target-port = { service = "user-service", port = 9090, target_port = 9999 }
+            [[fault]]
+            node-selector = { deployment = "user", key = "disktype", value = "ssd" }
+        "#;
+        let file: File = toml::from_str(text).expect("valid");
+        let kinds: Vec<_> = file.fault.iter().map(|f| (f.kind(), f.target())).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("set-image", "geo"),
+                ("scale", "user"),
+                ("set-command", "profile"),
+                ("target-port", "user-service"),
+                ("node-selector", "user")
+            ]
+        );
+        assert!(matches!(file.fault[0].strict(), Fault::SetImage(SetImage { image, .. }) if image == "b:2"));
+        assert!(toml::from_str::<File>("[[fault]]\nscale = { deployment = \"x\", replica = 0 }").is_err(), "unknown fields are refused");
+        assert!(toml::from_str::<File>("[[fault]]\nexplode = {}").is_err(), "unknown kinds are refused");
+    }
+}
