@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module a subject.
 
+mod api_policy;
 mod api_server;
 mod kubectl_objects;
 mod network;

@@ -4,7 +4,7 @@
 //! the queue; [`World::run`] takes the work off in order of (time, sequence). Cloning a `World` forks the cluster.
 
 use super::store::{Change, Key, Store};
-use super::{controllers, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
+use super::{api, controllers, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
 use crate::app::Catalog;
 use crate::cluster::Woken;
 use crate::rng::{Key as RandomKey, Stream};
@@ -41,6 +41,8 @@ pub struct World {
     seen: u64,
     /// Draws made so far for names and uids.
     drawn: u64,
+    /// What the API server derives from the objects.
+    pub api: api::state::State,
     /// Controllers.
     pub controllers: controllers::State,
     /// Scheduler.
@@ -69,6 +71,7 @@ impl World {
             queue: Queue::default(),
             seen: 0,
             drawn: 0,
+            api: api::state::State::default(),
             controllers: controllers::State::default(),
             scheduler: scheduler::State::default(),
             kubelet: kubelet::State::default(),
@@ -139,6 +142,7 @@ impl World {
     /// Marks all changes so far as seen, for a store that was rewritten as a whole.
     pub fn forget_changes(&mut self) {
         self.seen = self.store.cursor();
+        self.api.forget_policy();
         network::reindex(self);
     }
 

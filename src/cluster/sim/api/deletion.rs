@@ -1,7 +1,7 @@
 //! Deletion: grace periods, finalizers, propagation, preconditions.
 
-use super::errors;
 use super::write::{existing, put};
+use super::{errors, rbac};
 use crate::array;
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
@@ -71,6 +71,9 @@ pub fn delete(world: &mut World, _who: &Identity, key: &Key, deletion: &Deletion
 
 /// Removes an object from the store.
 pub fn remove(world: &mut World, key: &Key) {
+    if rbac::is_policy(key.kind) {
+        world.api.forget_policy();
+    }
     world.store.remove(key);
 }
 

@@ -5,12 +5,16 @@
 
 pub mod admission;
 pub mod apply;
+pub mod bootstrap;
 pub mod call;
 pub mod custom;
 pub mod defaults;
 pub mod deletion;
 pub mod errors;
+pub mod rbac;
+pub mod reviews;
 pub mod services;
+pub mod state;
 pub mod strategy;
 pub mod subresources;
 pub mod update;
@@ -20,7 +24,7 @@ pub mod write;
 use super::store::{Key, Kind};
 use super::world::World;
 use crate::cluster::{ApiError, ApiReply, ApiRequest, Body, Identity, ReplyBody, Verb};
-use crate::object::{FieldSelector, Object, Selector};
+use crate::object::{FieldSelector, Object, ResourceType, Selector};
 use call::Call;
 use deletion::Deletion;
 use write::Notes;
@@ -32,6 +36,10 @@ use write::Notes;
 pub fn handle(world: &mut World, who: &Identity, request: &ApiRequest) -> Result<ApiReply, ApiError> {
     let kind = world.store.kind_of(&request.resource).ok_or_else(errors::no_such_path)?;
     let mut call = Call { who, request, kind, resource: world.store.resource(kind).clone(), notes: Notes::default() };
+    rbac::authorize(world, who, request, &call.resource)?;
+    if let Some(text) = deprecation(kind, &call.resource) {
+        call.notes.warnings.push(text.into());
+    }
     let body = match request.verb {
         Verb::Get => get(world, &call)?,
         Verb::List => list(world, &mut call)?,
@@ -39,6 +47,15 @@ pub fn handle(world: &mut World, who: &Identity, request: &ApiRequest) -> Result
         _ => write_to(world, &mut call)?,
     };
     Ok(ApiReply { body, warnings: call.notes.warnings })
+}
+
+/// The warning that comes with every use of a kind that is going away.
+fn deprecation(kind: Kind, resource: &ResourceType) -> Option<&'static str> {
+    match kind {
+        Kind::ENDPOINTS => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        _ if resource.plural == "componentstatuses" => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
+    }
 }
 
 fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
@@ -60,12 +77,15 @@ fn get(world: &World, call: &Call) -> Result<ReplyBody, ApiError> {
         Some(part) => subresources::read(world, call, part)?,
         None => write::existing(world, &call.key())?,
     };
-    Ok(ReplyBody::Object(object))
+    Ok(ReplyBody::Object(as_read(world, &call.key(), object)))
 }
 
 fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
     let Body::Object(body) = &call.request.body else { return Err(errors::bad_request("the request has no body")) };
     let object = call.decode(world, Object(body.clone()))?;
+    if reviews::is_review(&call.resource) {
+        return reviews::answer(world, call.who, &call.resource, object);
+    }
     let namespace = call.request.namespace.clone().unwrap_or_default();
     write::create(world, call.who, (call.kind, &namespace), object, &mut call.notes)
 }
@@ -73,6 +93,11 @@ fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
 fn deletion_of(request: &ApiRequest) -> Deletion {
     let options = &request.options;
     Deletion { grace_s: options.grace_period_s, propagation: options.propagation, uid: options.uid.clone() }
+}
+
+/// What changes by the clock alone is computed when read.
+fn as_read(world: &World, key: &Key, object: Object) -> Object {
+    if matches!(key.kind, Kind::NODE | Kind::LEASE) { bootstrap::project(world, key, object) } else { object }
 }
 
 /// Keys and objects that a collection request is about.
@@ -91,7 +116,7 @@ fn selected(world: &World, call: &Call) -> Result<Vec<(Key, Object)>, ApiError> 
 }
 
 fn list(world: &World, call: &mut Call) -> Result<ReplyBody, ApiError> {
-    let items = selected(world, call)?.into_iter().map(|(_, object)| object).collect();
+    let items = selected(world, call)?.into_iter().map(|(key, object)| as_read(world, &key, object)).collect();
     Ok(ReplyBody::List { resource_version: world.store.revision().to_string().into(), items })
 }
 

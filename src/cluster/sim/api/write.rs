@@ -4,7 +4,7 @@
 //! kubelets call; requests from outside arrive here through `handle`.
 
 use super::deletion::Deletion;
-use super::{admission, custom, defaults, errors, strategy, validation};
+use super::{admission, custom, defaults, errors, rbac, strategy, validation};
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Identity, Propagation};
@@ -113,6 +113,9 @@ pub fn commit(world: &mut World, key: &Key, old: &Object, new: Object) -> Object
 
 /// Writes to the store and tells what is derived from it.
 pub fn put(world: &mut World, key: Key, object: Object) -> Object {
+    if rbac::is_policy(key.kind) {
+        world.api.forget_policy();
+    }
     world.store.put(key, object)
 }
 
