@@ -144,6 +144,7 @@ impl World {
         self.seen = self.store.cursor();
         self.api.forget_policy();
         network::reindex(self);
+        scheduler::reindex(self);
     }
 
     /// The object at a key, as stored.

@@ -1,20 +1,141 @@
 //! Controllers: loops that move the cluster towards what objects ask for.
+//!
+//! Each loop is a function over a key, as Kubernetes' own are: a change puts the keys it concerns on the queue, a key is
+//! due once at a time, and a loop that fails puts its key back after a growing delay. Loops are level-triggered: they
+//! look at what is there, never at what changed.
+//! Not modelled: leader election, API server throttling of controllers, ReplicationController, HorizontalPodAutoscaler.
 
-use super::store::Change;
-use super::world::World;
+mod conditions;
+pub mod events;
+pub mod pods;
+pub mod selector;
+pub mod volumes;
+
+mod deployment;
+mod replica_set;
+
+use super::queue::Ticket;
+use super::store::{Change, Key, Kind};
+use super::world::{Event, World};
+use crate::cluster::{ApiError, Identity};
+use crate::time::SimTime;
+use arcstr::ArcStr;
+use imbl::OrdMap;
+use std::time::Duration;
+
+/// The loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is the controller of its name")]
+pub enum Loop {
+    Deployment,
+    ReplicaSet,
+    Claim,
+    Volume,
+}
 
 /// State that lives with the world.
 #[derive(Clone, Debug, Default)]
-pub struct State {}
+pub struct State {
+    /// Keys on the queue, and when they are due.
+    due: OrdMap<(Loop, Key), (SimTime, Ticket)>,
+    /// How often in a row a key has failed.
+    failures: OrdMap<(Loop, Key), u32>,
+    /// The event recorder's memory.
+    pub events: events::State,
+}
 
 /// Work on the queue.
 #[derive(Clone, Debug)]
-pub enum Work {}
+pub enum Work {
+    /// Synchronises a key.
+    Sync(Loop, Key),
+}
+
+/// Time from a change to the controllers that watch it.
+const INFORMER_DELAY: Duration = Duration::from_millis(4);
+/// First and longest delay of a key that fails (client-go's item exponential rate limiter).
+const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1000));
+
+/// What became of a synchronisation.
+type Outcome = Result<(), ApiError>;
 
 /// Takes note of a change.
-pub fn on_change(_world: &mut World, _change: &Change) {}
+pub fn on_change(world: &mut World, change: &Change) {
+    match change.key.kind {
+        Kind::DEPLOYMENT => enqueue(world, Loop::Deployment, change.key.clone()),
+        Kind::REPLICA_SET => {
+            enqueue(world, Loop::ReplicaSet, change.key.clone());
+            deployment::on_replica_set(world, change);
+        }
+        Kind::POD => {
+            replica_set::on_pod(world, change);
+            deployment::on_pod(world, change);
+            volumes::on_change(world, change);
+        }
+        Kind::PVC | Kind::PV => volumes::on_change(world, change),
+        _ => {}
+    }
+}
 
 /// Does a piece of work that is due.
-pub fn handle(_world: &mut World, work: Work) {
-    match work {}
+pub fn handle(world: &mut World, work: Work) {
+    let Work::Sync(which, key) = work;
+    world.controllers.due.remove(&(which, key.clone()));
+    let outcome = match which {
+        Loop::Deployment => deployment::sync(world, &key),
+        Loop::ReplicaSet => replica_set::sync(world, &key),
+        Loop::Claim => volumes::sync_claim(world, &key),
+        Loop::Volume => volumes::sync_volume(world, &key),
+    };
+    match outcome {
+        Ok(()) => {
+            world.controllers.failures.remove(&(which, key));
+        }
+        Err(_) => retry(world, which, key),
+    }
+}
+
+/// Puts a key on a loop's queue after the informers' delay.
+pub fn enqueue(world: &mut World, which: Loop, key: Key) {
+    enqueue_after(world, which, key, INFORMER_DELAY);
+}
+
+/// Puts a key on a loop's queue; of several instants the earliest counts, since the loop then asks again for a later one.
+pub fn enqueue_after(world: &mut World, which: Loop, key: Key, after: Duration) {
+    let at = world.now + after;
+    let slot = (which, key);
+    if let Some((due, ticket)) = world.controllers.due.get(&slot).copied() {
+        if due <= at {
+            return;
+        }
+        world.queue.cancel(ticket);
+    }
+    let ticket = world.schedule(at, Event::Controller(Work::Sync(which, slot.1.clone())));
+    world.controllers.due.insert(slot, (at, ticket));
+}
+
+fn retry(world: &mut World, which: Loop, key: Key) {
+    let slot = (which, key);
+    let failures = world.controllers.failures.get(&slot).copied().unwrap_or(0);
+    world.controllers.failures.insert(slot.clone(), failures + 1);
+    let delay = RETRY.0.saturating_mul(1_u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(RETRY.1);
+    enqueue_after(world, which, slot.1, delay);
+}
+
+/// A node's kubelet stopped: its lease will not be renewed any more.
+pub fn on_kubelet_stopped(_world: &mut World, _node: &str) {}
+
+/// A node's kubelet runs again.
+pub fn on_kubelet_started(_world: &mut World, _node: &str) {}
+
+/// In whose name a controller of kube-controller-manager writes.
+pub fn identity(controller: &str) -> Identity {
+    Identity {
+        user: ArcStr::from(format!("system:serviceaccount:kube-system:{controller}")),
+        groups: vec![
+            arcstr::literal!("system:serviceaccounts"),
+            arcstr::literal!("system:serviceaccounts:kube-system"),
+            arcstr::literal!("system:authenticated"),
+        ],
+    }
 }

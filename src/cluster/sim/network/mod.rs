@@ -26,8 +26,10 @@ pub use rules::{Effect, Place, Rule, RuleId};
 pub use socket::{Socket, Wire};
 
 use super::history::RunId;
+use super::kubelet::ProbeOutcome;
 use super::store::{Change, Kind};
 use super::world::{Event, World};
+use crate::object::{Json, Object};
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -277,6 +279,27 @@ pub fn review(world: &mut World) {
     }
 }
 
+/// What a probe of a container meets, asked by the kubelet of its node.
+pub fn check(world: &World, pod: &Object, container: &str, probe: &Json) -> ProbeOutcome {
+    let spec = ["containers", "initContainers"].iter().find_map(|l| pod.spec().get(l).find("name", container));
+    let handler = ["httpGet", "tcpSocket", "grpc"].iter().map(|f| probe.get(f)).find(|h| !h.is_null());
+    let Some(handler) = handler else { return ProbeOutcome { ok: true, message: String::new() } };
+    let port = handler.get("port");
+    let named = spec.and_then(|s| s.get("ports").find("name", port.text())).and_then(|p| p.get("containerPort").as_i64());
+    let number = port.as_i64().or(named).and_then(|p| u16::try_from(p).ok()).unwrap_or(0);
+    let from = Origin::Node(pod.spec().get("nodeName").text().into());
+    let host = pod.status().get("podIP").text();
+    let error = connect(world, &from, host, number, Transport::Tcp, 0).dial_error(host, "i/o timeout");
+    match error {
+        None => ProbeOutcome { ok: true, message: String::new() },
+        Some(error) if probe.get("httpGet").is_null() => ProbeOutcome { ok: false, message: error },
+        Some(error) => {
+            let path = handler.get("path").text();
+            ProbeOutcome { ok: false, message: format!("Get \"http://{host}:{number}{path}\": {error}") }
+        }
+    }
+}
+
 /// Takes note of a change.
 pub fn on_change(world: &mut World, change: &Change) {
     if address::on_change(&mut world.network.addresses, change) || matters(change) {
@@ -306,6 +329,7 @@ pub fn handle(world: &mut World, work: Work) {
             super::programs::on_network_change(world);
             pool::review(world);
             super::traffic::reconsider(world);
+            super::kubelet::on_network_change(world);
         }
         Work::Dial { .. } => review(world),
         Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
