@@ -18,3 +18,5 @@ pub mod cluster;
 
 pub mod fault;
 pub mod tool;
+
+pub mod task;

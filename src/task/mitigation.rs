@@ -1,0 +1,221 @@
+//! Mitigation: whether users are served again, and nothing else was lost.
+//!
+//! The condition is what users need, never the field that the fault changed: workloads converge and stay so, and requests
+//! to every endpoint meet the objective, both over a window after convergence. A repaired pod may sit out a back-off of five
+//! minutes first. An untouched fault fails, a destroyed application fails, any repair that serves users passes.
+
+use super::baseline::{Baseline, is_schedulable, list};
+use super::health::Health;
+use super::{Check, Grade};
+use crate::cluster::{ApiError, Cluster};
+use crate::fault::{Observation, observe};
+use crate::object;
+use crate::time::SimTime;
+use arcstr::ArcStr;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What a mitigation is graded by, besides the baseline.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Condition {
+    /// Deployments that the fault broke, named first in the checks. Every other workload has to be healthy too.
+    pub deployments: Vec<String>,
+    /// Largest share of requests to an endpoint that may fail in the window.
+    pub error_share_max: f64,
+    /// Longest wait for convergence.
+    pub convergence_max_s: u64,
+    /// Length of the window.
+    pub window_s: u64,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        // Five minutes of back-off and half a minute to start and stay up.
+        Condition { deployments: Vec::new(), error_share_max: 0.02, convergence_max_s: 330, window_s: 30 }
+    }
+}
+
+/// Requests to each endpoint in each second of the window.
+const REQUESTS_PER_S: u64 = 2;
+
+/// Grades the cluster at this instant, letting time pass; on a simulated cluster, pass a fork.
+pub fn grade_mitigation(
+    cluster: &mut dyn Cluster,
+    namespace: &str,
+    baseline: &Baseline,
+    condition: &Condition,
+    endpoints: &[ArcStr],
+) -> Grade {
+    let watched = watch(cluster, namespace, baseline, condition, endpoints);
+    let checks = match watched {
+        Ok(window) => window.checks(cluster, namespace, baseline, condition),
+        Err(error) => Err(error),
+    };
+    match checks {
+        Ok(checks) => {
+            let success = checks.iter().all(|check| check.passed);
+            Grade::of(checks, object! { "success" => success })
+        }
+        Err(error) => {
+            let check = Check::new("the cluster can be read", false, error.to_string());
+            Grade::of(vec![check], object! { "success" => false })
+        }
+    }
+}
+
+/// What was seen while waiting for convergence and in the window after it.
+struct Window {
+    /// How long it took to converge; `None` when it did not.
+    converged_after: Option<Duration>,
+    /// The last reading.
+    health: Health,
+    /// Why the last window broke off, when one did.
+    broke: Option<String>,
+    /// Requests in the window, by endpoint.
+    requests: Vec<(ArcStr, Observation)>,
+}
+
+/// Waits until all workloads have converged and stay so for the window, probing the endpoints in it.
+fn watch(
+    cluster: &mut dyn Cluster,
+    namespace: &str,
+    baseline: &Baseline,
+    condition: &Condition,
+    endpoints: &[ArcStr],
+) -> Result<Window, ApiError> {
+    let start = cluster.now();
+    let last_start = start + Duration::from_secs(condition.convergence_max_s);
+    let mut since: Option<(SimTime, Health)> = None;
+    let mut broke = None;
+    let mut requests = fresh(endpoints);
+    let mut round = 0;
+    loop {
+        let health = Health::read(cluster, namespace, baseline)?;
+        let now = cluster.now();
+        let restarted = since.as_ref().and_then(|(_, first)| health.restarted_since(first));
+        if let Some(reason) = restarted.map(|pod| format!("pod {pod} restarted")).or_else(|| health.problems.values().next().cloned()) {
+            if since.take().is_some() {
+                broke = Some(reason);
+                requests = fresh(endpoints);
+            }
+        }
+        if health.converged() && now <= last_start && since.is_none() {
+            since = Some((now, health.clone()));
+        }
+        let elapsed = since.as_ref().map(|(since, _)| now.since(*since));
+        if elapsed.is_some_and(|elapsed| elapsed >= Duration::from_secs(condition.window_s)) {
+            let converged_after = since.map(|(since, _)| since.since(start));
+            return Ok(Window { converged_after, health, broke: None, requests });
+        }
+        if elapsed.is_none() && now >= last_start {
+            // Users' requests are counted all the same, so that the check says what they meet.
+            probe(cluster, namespace, &mut requests, round);
+            return Ok(Window { converged_after: None, health, broke, requests });
+        }
+        if elapsed.is_some() {
+            probe(cluster, namespace, &mut requests, round);
+        }
+        round += 1;
+        cluster.wait(now + Duration::from_secs(1), &[]);
+    }
+}
+
+fn fresh(endpoints: &[ArcStr]) -> Vec<(ArcStr, Observation)> {
+    endpoints.iter().map(|endpoint| (endpoint.clone(), Observation::default())).collect()
+}
+
+fn probe(cluster: &mut dyn Cluster, namespace: &str, requests: &mut [(ArcStr, Observation)], round: u64) {
+    for (endpoint, total) in requests {
+        let seen = observe(cluster, namespace, endpoint, round * REQUESTS_PER_S, REQUESTS_PER_S);
+        total.requests += seen.requests;
+        total.errors += seen.errors;
+        if total.first_error.is_empty() {
+            total.first_error = seen.first_error;
+        }
+    }
+}
+
+impl Window {
+    fn checks(
+        &self,
+        cluster: &mut dyn Cluster,
+        namespace: &str,
+        baseline: &Baseline,
+        condition: &Condition,
+    ) -> Result<Vec<Check>, ApiError> {
+        let mut checks = vec![self.faulted(condition), self.others(condition)];
+        checks.extend(self.requests.iter().map(|(endpoint, seen)| objective(endpoint, seen, condition.error_share_max)));
+        checks.push(self.replicas());
+        let present = |cluster: &mut dyn Cluster, plural: &str, wanted: &BTreeSet<String>, what: &str| -> Result<Check, ApiError> {
+            let found: BTreeSet<String> =
+                list(cluster, "", plural, Some(namespace))?.iter().map(|object| object.name().to_owned()).collect();
+            Ok(all_present(what, wanted, &found))
+        };
+        checks.push(present(cluster, "services", &baseline.services, "Services")?);
+        checks.push(present(cluster, "configmaps", &baseline.config_maps, "ConfigMaps")?);
+        checks.push(present(cluster, "secrets", &baseline.secrets, "Secrets")?);
+        checks.push(claims(&list(cluster, "", "persistentvolumeclaims", Some(namespace))?, baseline));
+        let nodes = list(cluster, "", "nodes", None)?;
+        let schedulable = nodes.iter().filter(|node| is_schedulable(node)).map(|node| node.name().to_owned()).collect();
+        checks.push(all_present("nodes that take pods", &baseline.schedulable_nodes, &schedulable));
+        Ok(checks)
+    }
+
+    fn faulted(&self, condition: &Condition) -> Check {
+        let name = format!("the faulted workloads converge and stay up for {} s", condition.window_s);
+        let broken: Vec<&str> = condition.deployments.iter().filter_map(|d| self.health.problems.get(d)).map(String::as_str).collect();
+        match (self.converged_after, broken.is_empty()) {
+            (Some(after), _) => Check::new(name, true, format!("{} after {} s", condition.deployments.join(", "), after.as_secs())),
+            (None, false) => Check::new(name, false, broken.join("; ")),
+            (None, true) => Check::new(name, self.broke.is_none(), self.broke.clone().unwrap_or_else(|| "up at the end".to_owned())),
+        }
+    }
+
+    fn others(&self, condition: &Condition) -> Check {
+        let name = "every other workload is healthy";
+        let broken: Vec<&str> =
+            self.health.problems.iter().filter(|(name, _)| !condition.deployments.contains(name)).map(|(_, p)| p.as_str()).collect();
+        let saw = if broken.is_empty() { "all are".to_owned() } else { broken.join("; ") };
+        Check::new(name, broken.is_empty(), saw)
+    }
+
+    fn replicas(&self) -> Check {
+        let name = "every workload is there with at least as many replicas as before";
+        let shrunk = self.health.shrunk.iter().map(|(name, now, before)| format!("{name} has {now} of {before}"));
+        let lost: Vec<String> = self.health.missing.iter().map(|name| format!("{name} is gone")).chain(shrunk).collect();
+        let saw = if lost.is_empty() { "all are".to_owned() } else { lost.join("; ") };
+        Check::new(name, lost.is_empty(), saw)
+    }
+}
+
+fn objective(endpoint: &str, seen: &Observation, share_max: f64) -> Check {
+    let passed = seen.requests > 0 && seen.error_share() <= share_max;
+    let first = if seen.first_error.is_empty() { String::new() } else { format!("; first: {}", seen.first_error) };
+    Check::new(format!("{endpoint} is served"), passed, format!("{} of {} requests failed{first}", seen.errors, seen.requests))
+}
+
+fn all_present(what: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> Check {
+    let lost: Vec<&str> = wanted.difference(found).map(String::as_str).collect();
+    let saw = if lost.is_empty() { format!("all {} are", wanted.len()) } else { format!("gone: {}", lost.join(", ")) };
+    Check::new(format!("all {what} are there"), lost.is_empty(), saw)
+}
+
+/// That every claim is still bound to the volume with its data.
+fn claims(found: &[crate::object::Object], baseline: &Baseline) -> Check {
+    let lost: Vec<String> = baseline
+        .claims
+        .iter()
+        .filter_map(|(name, volume)| {
+            let claim = found.iter().find(|claim| claim.name() == name);
+            match claim.map(|claim| (claim.spec().get("volumeName").text(), claim.status().get("phase").text())) {
+                None => Some(format!("{name} is gone")),
+                Some((now, "Bound")) if now == volume => None,
+                Some((now, phase)) => Some(format!("{name} is {phase}, volume {now:?} instead of {volume:?}")),
+            }
+        })
+        .collect();
+    let saw = if lost.is_empty() { format!("all {} are", baseline.claims.len()) } else { lost.join("; ") };
+    Check::new("all claims are bound to the volumes with their data", lost.is_empty(), saw)
+}
