@@ -4,10 +4,11 @@ use super::builder::{ALL_NAMESPACES, Builder, FILENAME, Found, Info, SELECTOR, h
 use super::command::{Call, Command};
 use super::failure::{Failure, quote};
 use super::flags::Flag;
-use super::mutation::{self, ALL, DRY_RUN, DryRun, LOCAL, RECORD, Writer};
-use super::names;
+use super::mutation::{ALL, DRY_RUN, DryRun, LOCAL, RECORD, Writer};
+use super::pairs;
 use super::printing::{PRINT, Printer};
 use crate::cluster::PatchKind;
+use crate::object::patch::merge;
 use crate::object::{Json, Object};
 
 static FLAGS: &[Flag] = &[
@@ -48,8 +49,8 @@ struct Change {
 
 fn run_label(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let writer = Writer::of(call)?;
-    let (resources, pairs) = names::resources_and_pairs(&call.args, "label")?;
-    let (new, removed) = names::parse_labels(&pairs)?;
+    let (resources, changes) = pairs::resources_and_pairs(&call.args, "label")?;
+    let (new, removed) = pairs::parse_labels(&changes)?;
     let change = change(call, "labels", (new, removed));
     run(call, &writer, &resources, &change)
 }
@@ -57,13 +58,13 @@ fn run_label(call: &mut Call<'_, '_>) -> Result<(), Failure> {
 fn run_annotate(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let writer = Writer::of(call)?;
     Printer::of(call, writer.dry_run)?;
-    let (resources, pairs) = names::resources_and_pairs(&call.args, "annotation")?;
-    let (new, removed) = names::parse_pairs(&pairs, "annotation", true)?;
+    let (resources, changes) = pairs::resources_and_pairs(&call.args, "annotation")?;
+    let (new, removed) = pairs::parse_pairs(&changes, "annotation", true)?;
     let change = change(call, "annotations", (new, removed));
     run(call, &writer, &resources, &change)
 }
 
-fn change(call: &Call<'_, '_>, what: &'static str, (new, removed): names::Changes) -> Change {
+fn change(call: &Call<'_, '_>, what: &'static str, (new, removed): pairs::Changes) -> Change {
     Change { what, new, removed, overwrite: call.flags.on("overwrite"), version: call.flags.text("resource-version") }
 }
 
@@ -151,7 +152,7 @@ fn change_one(call: &mut Call<'_, '_>, writer: &Writer, change: &Change, mut inf
     let operation = if is_label { label_operation(&before, &info.object, change.overwrite) } else { "annotated" };
     let mut shown = info.object.clone();
     if !kept {
-        let patch = mutation::merge_patch(&before, &info.object);
+        let patch = merge::diff(&before, &info.object);
         let patched = writer.patch(call, &info, PatchKind::Merge, patch)?;
         if !is_label || list {
             shown = patched;

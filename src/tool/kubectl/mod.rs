@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod mutation;
 pub mod names;
 pub mod output;
+pub mod pairs;
 pub mod patch;
 pub mod pods;
 pub mod printing;
@@ -26,6 +27,7 @@ pub mod raw;
 pub mod resources;
 pub mod rollout;
 pub mod scale;
+pub mod set;
 pub mod table;
 pub mod taint;
 pub mod unified_diff;
@@ -95,10 +97,8 @@ macro_rules! absent {
 }
 
 absent! {
-    CREATE "kubectl create" "Create a resource from a file or from stdin";
     EXPOSE "kubectl expose" "Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service";
     RUN "kubectl run" "Run a particular image on the cluster";
-    SET "kubectl set" "Set specific features on objects";
     EXPLAIN "kubectl explain" "Get documentation for a resource";
     EDIT "kubectl edit" "Edit a resource on the server";
     AUTOSCALE "kubectl autoscale" "Auto-scale a deployment, replica set, stateful set, or replication controller";
@@ -129,7 +129,7 @@ absent! {
 /// Every verb, in the groups and the order in which kubectl lists them.
 pub static ROOT: Root = Root {
     groups: &[
-        ("Basic Commands (Beginner)", &[&CREATE, &EXPOSE, &RUN, &SET]),
+        ("Basic Commands (Beginner)", &[&create::COMMAND, &EXPOSE, &RUN, &set::COMMAND]),
         ("Basic Commands (Intermediate)", &[&EXPLAIN, &get::COMMAND, &EDIT, &delete::COMMAND]),
         ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &AUTOSCALE]),
         (

@@ -1,13 +1,15 @@
 //! What commands that change objects share: dry runs, field validation, requests made in a manager's name, and the line that says
 //! what became of an object.
 
-use super::builder::Info;
+use super::builder::{Info, has_files};
 use super::command::Call;
 use super::failure::{Failure, quote};
 use super::flags::Flag;
 use super::output::json;
 use super::printing;
 use crate::cluster::{ApiRequest, FieldValidation, Interest, Options, PatchKind, Subresource, Woken};
+use crate::object::patch::{merge, strategic_diff};
+use crate::object::schema::schema;
 use crate::object::{Json, Object, ResourceRef};
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -182,30 +184,14 @@ impl Writer {
 /// # Errors
 /// The API server's refusal.
 pub fn patch_changes(call: &mut Call<'_, '_>, writer: &Writer, info: &Info, before: &Json) -> Result<Option<Object>, Failure> {
-    let patch = merge_patch(before, &info.object);
-    if patch.is_empty() {
+    let (kind, patch) = match schema().of_kind(&info.resource) {
+        Some(ty) => (PatchKind::Strategic, strategic_diff::two_way(before, &info.object, ty).map_err(|error| error.to_string())?),
+        None => (PatchKind::Merge, merge::diff(before, &info.object)),
+    };
+    if strategic_diff::is_nothing(&patch) {
         return Ok(None);
     }
-    writer.patch(call, info, PatchKind::Merge, patch).map(Some)
-}
-
-/// The merge patch (RFC 7386) that turns `before` into `after`; an empty map when they are equal.
-pub fn merge_patch(before: &Json, after: &Json) -> Json {
-    let mut patch = crate::object! {};
-    for (key, old) in before.entries() {
-        match after.as_map().and_then(|map| map.get(key)) {
-            None => patch.set(key, Json::Null),
-            Some(new) if new == old => {}
-            Some(new) if new.as_map().is_some() && old.as_map().is_some() => patch.set(key, merge_patch(old, new)),
-            Some(new) => patch.set(key, new),
-        }
-    }
-    for (key, new) in after.entries() {
-        if before.as_map().is_none_or(|map| !map.contains_key(key)) {
-            patch.set(key, new);
-        }
-    }
-    patch
+    writer.patch(call, info, kind, patch).map(Some)
 }
 
 /// Lets time pass until `until`, a change of `interests`, or the end of the tool's time, whichever comes first.
@@ -287,4 +273,12 @@ pub fn no_such_path() -> Failure {
 pub fn require(call: &Call<'_, '_>, flags: &[&str]) -> Result<(), Failure> {
     let missing: Vec<String> = flags.iter().filter(|flag| !call.flags.changed(flag)).map(|flag| quote(flag)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("required flag(s) {} not set", missing.join(", ")).into()) }
+}
+
+/// Refuses a call without `-f` and `-k`.
+///
+/// # Errors
+/// kubectl's text.
+pub fn require_files(call: &Call<'_, '_>) -> Result<(), Failure> {
+    if has_files(&call.flags) { Ok(()) } else { Err("must specify one of -f and -k".into()) }
 }

@@ -8,7 +8,8 @@ use super::manifest;
 use super::mutation::{self, DRY_RUN, DryRun, LOCAL, RECORD, Writer};
 use super::printing::{PRINT, Printer};
 use crate::cluster::PatchKind;
-use crate::object::{Json, Object};
+use crate::object::schema::schema;
+use crate::object::{Json, Object, patch};
 
 static FLAGS: &[Flag] = &[
     Flag::text("patch", "The patch, as JSON or YAML.").short('p'),
@@ -117,7 +118,7 @@ fn malformed(message: &str) -> Failure {
 fn patch_one(call: &mut Call<'_, '_>, writer: &Writer, local: bool, info: &Info, (kind, patch): (PatchKind, &Json)) -> Result<(), Failure> {
     let mut printer = Printer::of(call, DryRun::None)?;
     let patched: Object = if local || writer.dry_run == DryRun::Client {
-        apply_locally(call, info, kind, patch)?
+        apply_locally(info, kind, patch)?
     } else {
         writer.patch(call, info, kind, patch.clone())?
     };
@@ -125,7 +126,19 @@ fn patch_one(call: &mut Call<'_, '_>, writer: &Writer, local: bool, info: &Info,
     printer.print(call, &patched, operation)
 }
 
-/// What the patch would make of the object as it was read: without the server's defaults and checks.
-fn apply_locally(_call: &mut Call<'_, '_>, info: &Info, _kind: PatchKind, _patch: &Json) -> Result<Object, Failure> {
-    Ok(info.object.clone())
+/// What the patch makes of the object as it was read: without the server's defaults and checks.
+fn apply_locally(info: &Info, kind: PatchKind, patch: &Json) -> Result<Object, Failure> {
+    let patched = match kind {
+        PatchKind::Json => patch::json::apply(&info.object, patch),
+        PatchKind::Merge => Ok(patch::merge::apply(&info.object, patch)),
+        _ => {
+            let r = &info.resource;
+            let unknown = || {
+                let version = r.api_version();
+                format!("strategic merge patch is not supported for {version}, Kind={} locally, try --type merge", r.kind)
+            };
+            patch::strategic::apply(&info.object, patch, schema().of_kind(r).ok_or_else(unknown)?)
+        }
+    };
+    patched.map(Object).map_err(|error| error.to_string().into())
 }

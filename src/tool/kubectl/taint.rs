@@ -5,9 +5,9 @@ use super::command::{Call, Command};
 use super::failure::{Failure, quote};
 use super::flags::Flag;
 use super::mutation::{self, DRY_RUN, DryRun, VALIDATE, Writer};
-use super::names;
 use super::printing::{PRINT, Printer};
 use crate::object;
+use crate::object::names;
 use crate::object::{Json, Object};
 
 static FLAGS: &[Flag] = &[

@@ -1,9 +1,10 @@
 //! The objects of `create configmap` and `create secret …`: sources of data in, object out.
 
 use crate::object;
-use crate::object::{Json, Map};
+use crate::object::decode::to_base64;
+use crate::object::{Json, Map, names};
+use crate::tool::kubectl::Files;
 use crate::tool::kubectl::failure::quote;
-use crate::tool::kubectl::{Files, names};
 
 /// Where the entries of a ConfigMap or Secret come from.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +102,7 @@ fn env_file(path: &str, content: &[u8]) -> Result<Vec<Entry>, String> {
             continue;
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        let faults = names::env_name(key);
+        let faults = names::env_var_name(key);
         if !faults.is_empty() {
             return Err(format!("{} is not a valid key name: {}", quote(key), faults.join(";")));
         }
@@ -121,7 +122,7 @@ pub fn config_map(name: &str, sources: &Sources<'_>, files: &mut dyn Files) -> R
     entries.extend(sources.from_env_files(files, "config")?);
     let (mut data, mut binary) = (Map::new(), Map::new());
     for (key, content) in entries {
-        let faults = names::config_key(&key);
+        let faults = names::config_map_key(&key);
         if !faults.is_empty() {
             return Err(format!("{} is not a valid key name for a ConfigMap: {}", quote(&key), faults.join(",")));
         }
@@ -132,7 +133,7 @@ pub fn config_map(name: &str, sources: &Sources<'_>, files: &mut dyn Files) -> R
         }
         match String::from_utf8(content) {
             Ok(text) => data.insert(key, Json::from(text)),
-            Err(bytes) => binary.insert(key, Json::from(base64(bytes.as_bytes()))),
+            Err(bytes) => binary.insert(key, Json::from(to_base64(bytes.as_bytes()))),
         };
     }
     let mut object = object! { "apiVersion" => "v1", "kind" => "ConfigMap", "metadata" => object! { "name" => name } };
@@ -159,14 +160,14 @@ pub fn secret(name: &str, kind: &str, sources: &Sources<'_>, files: &mut dyn Fil
 fn secret_of(name: &str, kind: &str, entries: Vec<Entry>) -> Result<Json, String> {
     let mut data = Map::new();
     for (key, content) in entries {
-        let faults = names::config_key(&key);
+        let faults = names::config_map_key(&key);
         if !faults.is_empty() {
             return Err(format!("{} is not valid key name for a Secret {}", quote(&key), faults.join(";")));
         }
         if data.contains_key(&key) {
             return Err(format!("cannot add key {key}, another key by that name already exists"));
         }
-        data.insert(key, Json::from(base64(&content)));
+        data.insert(key, Json::from(to_base64(&content)));
     }
     let mut object = object! { "apiVersion" => "v1", "kind" => "Secret", "metadata" => object! { "name" => name } };
     if !data.is_empty() {
@@ -215,7 +216,7 @@ pub fn registry_secret(name: &str, args: &RegistryArguments<'_>, files: &mut dyn
     if !args.email.is_empty() {
         fields.push_str(&format!(",\"email\":{}", text(args.email)));
     }
-    let login = base64(format!("{}:{}", args.username, args.password).as_bytes());
+    let login = to_base64(format!("{}:{}", args.username, args.password).as_bytes());
     let content = format!("{{\"auths\":{{{}:{{{fields},\"auth\":{}}}}}}}", text(args.server), text(&login));
     secret_of(name, KIND, vec![(KEY.to_owned(), content.into_bytes())])
 }
@@ -236,18 +237,4 @@ pub fn tls_secret(name: &str, cert: &str, key: &str, files: &mut dyn Files) -> R
         }
     }
     secret_of(name, "kubernetes.io/tls", vec![("tls.crt".to_owned(), cert), ("tls.key".to_owned(), key)])
-}
-
-/// Base64 with padding.
-pub fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let digit = (group >> (18 - 6 * at)) & 63;
-            out.push(if at > chunk.len() { '=' } else { char::from(ALPHABET[digit as usize]) });
-        }
-    }
-    out
 }

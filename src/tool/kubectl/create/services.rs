@@ -1,8 +1,7 @@
 //! The objects of `create service …` and `create ingress`: arguments in, object out.
 
 use crate::object;
-use crate::object::Json;
-use crate::tool::kubectl::names;
+use crate::object::{Json, names};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -32,7 +31,7 @@ pub fn service(name: &str, args: &ServiceArguments<'_>) -> Result<Json, String> 
     if args.cluster_ip != "None" && args.tcp.is_empty() && args.kind != "ExternalName" {
         return Err("at least one tcp port specifier must be provided".to_owned());
     }
-    if args.kind == "ExternalName" && !names::is_dns_subdomain(args.external_name) {
+    if args.kind == "ExternalName" && !names::dns1123_subdomain(args.external_name).is_empty() {
         return Err(format!("invalid service external name {}", args.external_name));
     }
     let mut spec = object! { "type" => args.kind, "selector" => object! { "app" => name } };
