@@ -18,7 +18,9 @@ pub fn apply(document: &Json, patch: &Json) -> Result<Json, PatchError> {
             Json::Bool(_) => "bool",
             _ => "number",
         };
-        return Err(PatchError::Malformed(format!("json: cannot unmarshal {kind} into Go value of type jsonpatch.Patch")));
+        return Err(PatchError::Malformed(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+        )));
     };
     let mut document = document.clone();
     for operation in operations.iter() {
@@ -205,7 +207,7 @@ mod tests {
             (r#"[{"op":"add","path":"/x/y","value":1}]"#, "add operation does not apply: doc is missing path: \"/x/y\": missing value"),
             (r#"[{"op":"replace","path":"/b/7","value":1}]"#, "replace operation does not apply: doc is missing key: /b/7: missing value"),
             (r#"[{"op":"spin","path":"/a"}]"#, "Unexpected kind: spin"),
-            (r#"{"op":"add"}"#, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+            (r#"{"op":"add"}"#, "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
         ];
         for (patch, expect) in cases {
             assert_eq!(run(r#"{"a":1,"b":[1]}"#, patch).expect_err(patch), expect);

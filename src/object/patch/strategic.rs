@@ -25,7 +25,13 @@ pub(super) enum Mode {
 /// With the server's words.
 pub fn apply(object: &Json, patch: &Json, ty: TypeId) -> Result<Json, PatchError> {
     if patch.as_map().is_none() {
-        return Err(PatchError::Malformed("invalid JSON document".to_owned()));
+        let word = match patch {
+            Json::Str(_) => "string",
+            Json::Bool(_) => "bool",
+            Json::Arr(_) => "array",
+            _ => "number",
+        };
+        return Err(PatchError::Malformed(format!("json: cannot unmarshal {word} into Go value of type map[string]interface {{}}")));
     }
     merge_map(object, patch, Level::Struct(ty), Mode::Object)
 }

@@ -188,7 +188,7 @@ impl Drain {
             Options { label_selector: self.selector.clone(), field_selector: format!("spec.nodeName={node}"), ..Options::default() };
         let listed = call.api(&ApiRequest::list(&self.pods, None).options(options))?.into_items();
         let mut go = Vec::new();
-        let (mut warnings, mut refusals): (Vec<(String, Vec<String>)>, Vec<(String, Vec<String>)>) = (Vec::new(), Vec::new());
+        let (mut warnings, mut refusals): (Notes, Notes) = (Vec::new(), Vec::new());
         for pod in listed {
             let name = format!("{}/{}", pod.namespace(), pod.name());
             match self.verdict(call, &pod) {
@@ -373,7 +373,10 @@ impl Drain {
     }
 }
 
-fn note(notes: &mut Vec<(String, Vec<String>)>, words: String, pod: String) {
+/// Words, and the pods that they are about.
+type Notes = Vec<(String, Vec<String>)>;
+
+fn note(notes: &mut Notes, words: String, pod: String) {
     match notes.iter_mut().find(|(known, _)| *known == words) {
         Some((_, pods)) => pods.push(pod),
         None => notes.push((words, vec![pod])),

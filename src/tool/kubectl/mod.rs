@@ -17,7 +17,6 @@ pub mod label;
 pub mod logs;
 pub mod manifest;
 pub mod mutation;
-pub mod names;
 pub mod output;
 pub mod pairs;
 pub mod patch;

@@ -130,7 +130,8 @@ fn created(call: &mut Call<'_, '_>, until: SimTime) -> Result<Found, Failure> {
     loop {
         let found = targets(call)?;
         let missing = !found.failures.is_empty() && found.failures.iter().all(Failure::is_not_found);
-        if !missing && !(found.failures.is_empty() && found.flat().is_empty()) {
+        let nothing = found.failures.is_empty() && found.flat().is_empty();
+        if !missing && !nothing {
             return Ok(found);
         }
         let interests: Vec<Interest> = interests(call)?;

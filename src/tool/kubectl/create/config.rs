@@ -26,13 +26,14 @@ impl Sources<'_> {
     /// # Errors
     /// kubectl's text.
     pub fn check(&self) -> Result<(), String> {
-        if !self.env_files.is_empty() && !(self.files.is_empty() && self.literals.is_empty()) {
+        let others = !self.files.is_empty() || !self.literals.is_empty();
+        if others && !self.env_files.is_empty() {
             return Err("from-env-file cannot be combined with from-file or from-literal".to_owned());
         }
         Ok(())
     }
 
-    fn from_files(&self, files: &mut dyn Files) -> Result<Vec<Entry>, String> {
+    fn entries_of_files(&self, files: &mut dyn Files) -> Result<Vec<Entry>, String> {
         let mut entries = Vec::new();
         for source in self.files {
             let (key, path) = file_source(source)?;
@@ -53,7 +54,7 @@ impl Sources<'_> {
         Ok(entries)
     }
 
-    fn from_literals(&self) -> Result<Vec<Entry>, String> {
+    fn entries_of_literals(&self) -> Result<Vec<Entry>, String> {
         let split = |literal: &String| match literal.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.as_bytes().to_vec())),
             _ => Err(format!("invalid literal source {literal}, expected key=value")),
@@ -61,7 +62,7 @@ impl Sources<'_> {
         self.literals.iter().map(split).collect()
     }
 
-    fn from_env_files(&self, files: &mut dyn Files, what: &str) -> Result<Vec<Entry>, String> {
+    fn entries_of_env_files(&self, files: &mut dyn Files, what: &str) -> Result<Vec<Entry>, String> {
         let mut entries = Vec::new();
         for path in self.env_files {
             if files.list(path).is_some() {
@@ -117,9 +118,9 @@ fn env_file(path: &str, content: &[u8]) -> Result<Vec<Entry>, String> {
 /// kubectl's text for a source that cannot be read or a key that is invalid or taken.
 pub fn config_map(name: &str, sources: &Sources<'_>, files: &mut dyn Files) -> Result<Json, String> {
     sources.check()?;
-    let mut entries = sources.from_files(files)?;
-    entries.extend(sources.from_literals()?);
-    entries.extend(sources.from_env_files(files, "config")?);
+    let mut entries = sources.entries_of_files(files)?;
+    entries.extend(sources.entries_of_literals()?);
+    entries.extend(sources.entries_of_env_files(files, "config")?);
     let (mut data, mut binary) = (Map::new(), Map::new());
     for (key, content) in entries {
         let faults = names::config_map_key(&key);
@@ -151,9 +152,9 @@ pub fn config_map(name: &str, sources: &Sources<'_>, files: &mut dyn Files) -> R
 /// kubectl's text for a source that cannot be read or a key that is invalid or taken.
 pub fn secret(name: &str, kind: &str, sources: &Sources<'_>, files: &mut dyn Files) -> Result<Json, String> {
     sources.check()?;
-    let mut entries = sources.from_literals()?;
-    entries.extend(sources.from_files(files)?);
-    entries.extend(sources.from_env_files(files, "secret")?);
+    let mut entries = sources.entries_of_literals()?;
+    entries.extend(sources.entries_of_files(files)?);
+    entries.extend(sources.entries_of_env_files(files, "secret")?);
     secret_of(name, kind, entries)
 }
 

@@ -420,7 +420,7 @@ fn run_job(call: &mut Call<'_, '_>) -> Outcome {
         if from.is_empty() {
             return Ok(workloads::job(name, &image, &command));
         }
-        let found = Builder::new(call).types_or_names(call, false, &[from.clone()]).latest().fetch(call)?.objects()?;
+        let found = Builder::new(call).types_or_names(call, false, std::slice::from_ref(&from)).latest().fetch(call)?.objects()?;
         let [info] = found.as_slice() else { return Err("from must be an existing cronjob".into()) };
         let cron_job: &Object = &info.object;
         match cron_job.kind() {
