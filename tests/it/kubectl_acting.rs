@@ -1,18 +1,14 @@
 //! The verbs of kubectl that change things, as transcripts: `$ COMMAND`, its output, `2| ` before lines of standard error and
 //! `[exit N]` after a failure. What they print was recorded from kubectl 1.34.4 against a real cluster.
 
-use aiopslab::app::Catalog;
+use crate::cluster_fixture::Fixture;
 use aiopslab::cluster::sim::cluster::SimCluster;
-use aiopslab::cluster::sim::store::{Key, Kind};
-use aiopslab::cluster::sim::world::World;
 use aiopslab::cluster::{ApiRequest, Cluster, Identity};
 use aiopslab::object::resource::builtin_kind;
 use aiopslab::object::{Json, Object};
-use aiopslab::time::SimTime;
 use aiopslab::tool::kubectl::{self, Context, Files};
 use aiopslab::{array, object};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Default)]
@@ -43,11 +39,8 @@ const NAMESPACE: &str = "shop";
 
 impl Terminal {
     fn new() -> Self {
-        let world = World::new(SimTime::from_secs(1_767_225_600), 1, Arc::new(Catalog::default()));
-        let mut terminal = Terminal { cluster: SimCluster::new(world), files: Memory::default() };
-        for name in ["default", NAMESPACE] {
-            terminal.put(object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => name } });
-        }
+        let mut terminal = Terminal { cluster: SimCluster::new(Fixture::new(1).world), files: Memory::default() };
+        terminal.put(object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => NAMESPACE } });
         terminal
     }
 
@@ -59,10 +52,10 @@ impl Terminal {
         self.cluster.api(&Identity::operator(), &ApiRequest::create(resource, namespace, object.0)).expect("created");
     }
 
-    /// Puts an object into the store as it is, past the API server.
-    fn force(&mut self, kind: Kind, object: Json) {
-        let object = Object(object);
-        self.cluster.world.store.put(Key::of(kind, &object), object);
+    /// Lets seconds pass.
+    fn pass(&mut self, seconds: u64) {
+        let until = self.cluster.now() + Duration::from_secs(seconds);
+        self.cluster.wait(until, &[]);
     }
 
     fn file(&mut self, path: &str, content: &str) {
@@ -142,7 +135,7 @@ fn deployment(name: &str) -> Json {
             "replicas" => 2, "selector" => object! { "matchLabels" => labels() },
             "template" => object! {
                 "metadata" => object! { "labels" => labels() },
-                "spec" => object! { "containers" => array![object! { "name" => name, "image" => "nginx:1" }] },
+                "spec" => object! { "containers" => array![object! { "name" => name, "image" => "img/app:1" }] },
             },
         },
     }
@@ -282,13 +275,18 @@ deployment.apps/web annotated
 $ kubectl annotate deploy/web x=1 y=2 --overwrite
 deployment.apps/web annotated
 $ kubectl annotate deploy web --list
+deployment.kubernetes.io/revision=1
 x=1
 y=2
 $ kubectl label deploy --all x=y --dry-run=client
 deployment.apps/web labeled (dry run)
 $ kubectl label ns,deploy --all --list
+Listing labels for Namespace./app:
+ kubernetes.io/metadata.name=app
 Listing labels for Namespace./default:
  kubernetes.io/metadata.name=default
+Listing labels for Namespace./kube-system:
+ kubernetes.io/metadata.name=kube-system
 Listing labels for Namespace./shop:
  kubernetes.io/metadata.name=shop
 Listing labels for Deployment.apps/web:
@@ -382,7 +380,7 @@ $ kubectl delete deploy/web svc/web
 deployment.apps "web" deleted from shop namespace
 2| Error from server (NotFound): services "web" not found
 [exit 1]
-$ kubectl delete rs --all -o name
+$ kubectl delete rs -l app=nope -o name
 No resources found
 $ kubectl delete deploy web --cascade=foo
 2| error: invalid cascade value (foo). Must be "background", "foreground", or "orphan"
@@ -520,4 +518,22 @@ $ kubectl create clusterrole r --verb=get,list --resource=pods --non-resource-ur
 #[test]
 fn generators_make_the_objects_that_kubectl_makes() {
     Terminal::new().check(include_str!("kubectl_generators.txt"));
+}
+
+#[test]
+fn rolls_out() {
+    let mut terminal = Terminal::new();
+    terminal.put(deployment("web"));
+    terminal.check(
+        r#"
+$ kubectl rollout status deploy/web --timeout=60s
+Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
+Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
+deployment "web" successfully rolled out
+$ kubectl rollout status deploy web
+deployment "web" successfully rolled out
+$ kubectl rollout restart deploy web
+deployment.apps/web restarted
+"#,
+    );
 }

@@ -2,8 +2,9 @@
 
 mod api_policy;
 mod api_server;
-mod kubectl_objects;
 mod cluster_fixture;
+mod kubectl_acting;
+mod kubectl_objects;
 mod kubelet;
 mod network;
 mod recorded;
