@@ -7,6 +7,7 @@ pub mod field_selector;
 mod json;
 pub mod names;
 pub mod patch;
+pub mod pod_resources;
 pub mod qos;
 pub mod quantity;
 pub mod resource;

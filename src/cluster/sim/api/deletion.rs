@@ -1,7 +1,7 @@
 //! Deletion: grace periods, finalizers, propagation, preconditions.
 
 use super::write::{existing, put};
-use super::{errors, rbac};
+use super::{admission, errors, rbac};
 use crate::array;
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
@@ -40,6 +40,7 @@ enum Grace {
 /// # Errors
 /// 404, 409 for preconditions.
 pub fn delete(world: &mut World, _who: &Identity, key: &Key, deletion: &Deletion) -> Result<Object, ApiError> {
+    admission::check_deletion(world, key)?;
     let old = existing(world, key)?;
     if let Some(uid) = deletion.uid.as_ref().filter(|uid| uid.as_str() != old.uid()) {
         let why = format!(
@@ -75,6 +76,7 @@ pub fn remove(world: &mut World, key: &Key) {
         world.api.forget_policy();
     }
     world.store.remove(key);
+    admission::quota::recount(world, key.kind, &key.namespace);
 }
 
 /// Whether an update took the last finalizer off an object whose deletion has no grace left.

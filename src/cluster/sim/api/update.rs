@@ -124,12 +124,13 @@ pub fn finish(world: &mut World, call: &mut Call, old: &Object, mut new: Object)
             strategy::prepare_status(world, call.kind, old, &mut new);
         }
         Part::Main => {
-            admission::mutate_update(world, call.who, call.kind, (old, &mut new))?;
             strategy::prepare_for_update(world, call.kind, &call.resource, (old, &mut new))?;
         }
     }
     validation::on_update(world, call.kind, &call.resource, (old, &new))?;
-    admission::validate_update(world, call.who, call.kind, (old, &new))?;
+    if call.part() == Part::Main {
+        admission::validate_update(world, call.kind, (old, &new), &mut call.notes)?;
+    }
     super::apply::track_update(world, call, old, &mut new);
     Ok(write::commit(world, &call.key(), old, new))
 }

@@ -116,7 +116,10 @@ pub fn put(world: &mut World, key: Key, object: Object) -> Object {
     if rbac::is_policy(key.kind) {
         world.api.forget_policy();
     }
-    world.store.put(key, object)
+    let (kind, namespace) = (key.kind, key.namespace.clone());
+    let stored = world.store.put(key, object);
+    admission::quota::recount(world, kind, &namespace);
+    stored
 }
 
 /// Creates an object of a kind in a namespace.
@@ -139,7 +142,7 @@ pub fn create(
     admission::mutate(world, who, kind, &mut object)?;
     strategy::prepare_for_create(world, kind, &resource, &mut object)?;
     validation::on_create(world, kind, &resource, &object)?;
-    admission::validate_create(world, who, kind, &object)?;
+    admission::validate_create(world, kind, &object, notes)?;
     let mut key = Key::of(kind, &object);
     let mut tries = 1;
     while world.store.get(&key).is_some() {
