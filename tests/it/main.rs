@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module a subject.
 
+mod agent_texts;
 mod api_admission;
 mod api_policy;
 mod api_server;

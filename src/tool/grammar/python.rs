@@ -40,9 +40,65 @@ const DEPTH_LIMIT: usize = 64;
 /// # Errors
 /// Python's message for the syntax error.
 pub fn arguments(text: &str) -> Result<Arguments, String> {
+    balance(&format!("({text})"))?;
     let mut parser = Parser { chars: text.chars().collect(), at: 0, depth: 0 };
     let arguments = parser.call_arguments(None)?;
     if parser.at < parser.chars.len() { Err(parser.invalid()) } else { Ok(arguments) }
+}
+
+/// That parentheses match, which Python's tokenizer finds out before anything else is said about an expression.
+fn balance(text: &str) -> Result<(), String> {
+    let syntax = |message: String, line: usize| Err(format!("{message} (<unknown>, line {line})"));
+    let mut open: Vec<(char, usize)> = Vec::new();
+    let (mut line, mut chars) = (1, text.chars().peekable());
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => line += 1,
+            '#' => while chars.next_if(|c| *c != '\n').is_some() {},
+            '"' | '\'' => match skip_string(c, &mut chars) {
+                Some(lines) => line += lines,
+                // What is wrong with the text itself is the parser's to say.
+                None => return Ok(()),
+            },
+            '(' | '[' | '{' => open.push((c, line)),
+            ')' | ']' | '}' => match open.pop() {
+                None => return syntax(format!("unmatched '{c}'"), line),
+                Some((opened, _)) if matches!((opened, c), ('(', ')') | ('[', ']') | ('{', '}')) => {}
+                Some((opened, at)) => {
+                    let place = if at == line { String::new() } else { format!(" on line {at}") };
+                    return syntax(format!("closing parenthesis '{c}' does not match opening parenthesis '{opened}'{place}"), line);
+                }
+            },
+            _ => {}
+        }
+    }
+    match open.pop() {
+        Some((opened, at)) => syntax(format!("'{opened}' was never closed"), at),
+        None => Ok(()),
+    }
+}
+
+/// Skips a text after its opening quote; how many lines it spans, `None` when it does not end.
+fn skip_string(quote: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<usize> {
+    let mut long = false;
+    if chars.next_if_eq(&quote).is_some() {
+        if chars.next_if_eq(&quote).is_none() {
+            return Some(0);
+        }
+        long = true;
+    }
+    let (mut lines, mut quotes) = (0, 0);
+    while let Some(c) = chars.next() {
+        quotes = if c == quote { quotes + 1 } else { 0 };
+        match c {
+            '\\' => lines += usize::from(chars.next() == Some('\n')),
+            '\n' if !long => return None,
+            '\n' => lines += 1,
+            _ if quotes == if long { 3 } else { 1 } => return Some(lines),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// As [`arguments`], up to the closing parenthesis; what follows it is not read.
@@ -207,8 +263,9 @@ impl Parser {
                 found.keywords.push((Some(key), value));
             } else {
                 let value = self.expression()?;
-                if !found.keywords.is_empty() {
-                    return Err(self.syntax("positional argument follows keyword argument"));
+                if let Some((key, _)) = found.keywords.last() {
+                    let unpacking = if key.is_none() { " unpacking" } else { "" };
+                    return Err(self.syntax(&format!("positional argument follows keyword argument{unpacking}")));
                 }
                 let generator = self.eat_comprehension()?;
                 found.positional.push(if generator { Node::Other("GeneratorExp") } else { value });
