@@ -51,10 +51,17 @@ impl Visit {
 ///
 /// # Errors
 /// When no answer comes, and why.
-pub fn http(world: &mut World, from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
+pub fn http(world: &mut World, from: &HttpOrigin, asked: &HttpRequest) -> Result<HttpReply, ConnectError> {
+    request(world, &Origin::from(from), asked)
+}
+
+/// Makes a request from anywhere.
+///
+/// # Errors
+/// When no answer comes, and why.
+pub fn request(world: &mut World, from: &Origin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
     let session = world.draw("http").bits();
-    let origin = Origin::from(from);
-    let connection = network::connect(world, &origin, &request.host, request.port, Transport::Tcp, session);
+    let connection = network::connect(world, from, &request.host, request.port, Transport::Tcp, session);
     let (address, port) = (connection.address.to_string(), request.port);
     let soon = Duration::from_micros(900);
     match &connection.reach {

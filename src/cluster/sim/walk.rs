@@ -9,7 +9,7 @@
 use super::graph::outcome::{Dist, Ended, Outcome};
 use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Visits, Way, Work};
 use super::history::RunId;
-use crate::app::{OnError, Span as Time, Then};
+use crate::app::{Handler, OnError, Span as Time, Then};
 use crate::rng::{Key, Stream};
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -141,7 +141,7 @@ pub fn walk(graph: &Graph, entry: usize, at: SimTime, ask: &Ask<'_>) -> Walked {
         return Walker::new(graph, at, ask, stream).done(Outcome::SERVED, Answer::Nothing, ask.patience);
     };
     let outcome = ask.outcome.unwrap_or_else(|| entry.dist.pick(&mut stream, |_, p| p));
-    let mut walker = Walker::new(graph, at, ask, stream);
+    let mut walker = Walker { method: &entry.root.method, ..Walker::new(graph, at, ask, stream) };
     let ways = entry.ways.iter().map(|(way, dist)| (way, dist.of(outcome)));
     let way = choose(&mut walker.stream, ways).or(entry.ways.first().map(|(way, _)| way));
     let (answer, took) = match way {
@@ -178,6 +178,7 @@ struct Place {
 
 struct Walker<'g> {
     graph: &'g Graph,
+    method: &'g str,
     stream: Stream,
     start: SimTime,
     deadline: SimTime,
@@ -191,6 +192,7 @@ impl<'g> Walker<'g> {
     fn new(graph: &'g Graph, at: SimTime, ask: &Ask<'g>, stream: Stream) -> Self {
         Walker {
             graph,
+            method: "",
             stream,
             start: at,
             deadline: at + ask.patience,
@@ -241,7 +243,7 @@ impl<'g> Walker<'g> {
         let Some(found) = self.graph.vertices.get(vertex) else { return at };
         let (name, kind) = match &found.work {
             Work::Handler(handler) => {
-                (handler.span.as_ref().map(|name| ArcStr::from(name.fill(&|part| handler_value(handler, part)))), SpanKind::HttpServer)
+                (handler.span.as_ref().map(|name| ArcStr::from(name.fill(&|part| self.handler_value(handler, part)))), SpanKind::HttpServer)
             }
             Work::Operation(operation) => (Some(operation.name.clone()), SpanKind::RpcServer),
         };
@@ -431,6 +433,14 @@ impl<'g> Walker<'g> {
         }
     }
 
+    fn handler_value(&self, handler: &Handler, part: &str) -> Option<ArcStr> {
+        match part {
+            "method" => Some(self.method.into()),
+            "path" => Some(handler.path.clone()),
+            _ => None,
+        }
+    }
+
     fn open(&mut self, vertex: usize, operation: ArcStr, kind: SpanKind, start: SimTime, parent: Option<usize>) -> Option<usize> {
         let found = self.graph.vertices.get(vertex)?;
         let spans = self.spans.as_mut()?;
@@ -455,13 +465,5 @@ impl<'g> Walker<'g> {
             span.took = end - span.start;
             span.error = error;
         }
-    }
-}
-
-fn handler_value(handler: &crate::app::Handler, part: &str) -> Option<ArcStr> {
-    match part {
-        "method" => handler.methods.first().cloned(),
-        "path" => Some(handler.path.clone()),
-        _ => None,
     }
 }
