@@ -174,6 +174,8 @@ fn choose<T>(stream: &mut Stream, weighted: impl Iterator<Item = (T, f64)> + Clo
 struct Place {
     vertex: usize,
     span: Option<usize>,
+    /// The key that is being fetched, below a cache miss.
+    key: Option<u64>,
 }
 
 struct Walker<'g> {
@@ -248,7 +250,7 @@ impl<'g> Walker<'g> {
             Work::Operation(operation) => (Some(operation.name.clone()), SpanKind::RpcServer),
         };
         let span = name.and_then(|name| self.open(vertex, name, kind, at, parent));
-        let end = self.sequence(&found.body, outcome, at, Place { vertex, span: span.or(parent) });
+        let end = self.sequence(&found.body, outcome, at, Place { vertex, span: span.or(parent), key: None });
         let error = self.error(outcome);
         if let (Work::Handler(handler), Some(span)) = (&found.work, span.and_then(|s| self.spans.as_mut()?.get_mut(s))) {
             span.status = Some(if error.is_some() { handler.error_status } else { handler.reply.status });
@@ -306,7 +308,7 @@ impl<'g> Walker<'g> {
         let error = self.error(last);
         self.close(span, at, error.clone());
         let hung = matches!(self.graph.end(last), Ended::Hung { .. });
-        self.react(rule, hung, error, at, place.vertex);
+        self.react(rule, hung, error.map(|error| (error, ArcStr::new())), at, place.vertex);
         at
     }
 
@@ -363,7 +365,8 @@ impl<'g> Walker<'g> {
             StoreWay::Fails { error, after, .. } => {
                 let end = at + after.mul_f64(self.stream.range(0.9, 1.1));
                 self.close(span, end, None);
-                self.react(&act.call.on_error, false, Some(error.clone()), end, place.vertex);
+                let keys = self.keys(act, place.key);
+                self.react(&act.call.on_error, false, Some((error.clone(), keys)), end, place.vertex);
                 end
             }
             StoreWay::Served(path) => {
@@ -392,9 +395,27 @@ impl<'g> Walker<'g> {
         }
         let mut end = at;
         for _ in 0..missing {
-            end = end.max(self.sequence(&miss.body, outcome, at, place));
+            let key = act.call.miss.as_ref().map(|m| 1 + self.stream.below(m.keys.max(1.0) as u64));
+            end = end.max(self.sequence(&miss.body, outcome, at, Place { key, ..place }));
         }
         end
+    }
+
+    /// The keys that a request to a store asks for, as lines quote them.
+    fn keys(&mut self, act: &StoreAct, key: Option<u64>) -> ArcStr {
+        if let Some(key) = key {
+            return key.to_string().into();
+        }
+        let Some(miss) = &act.call.miss else { return ArcStr::new() };
+        let count = libm::round(miss.per_request.clamp(1.0, miss.keys.max(1.0))) as usize;
+        let mut keys: Vec<u64> = Vec::with_capacity(count);
+        while keys.len() < count {
+            let key = 1 + self.stream.below(miss.keys.max(1.0) as u64);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.iter().map(u64::to_string).collect::<Vec<_>>().join(" ").into()
     }
 
     /// Requests that a cache has served by `at`.
@@ -415,10 +436,14 @@ impl<'g> Walker<'g> {
     }
 
     /// What a program does about a failed call.
-    fn react(&mut self, rule: &OnError, hung: bool, error: Option<ArcStr>, at: SimTime, vertex: usize) {
-        let (Some(error), Some(found)) = (error, self.graph.vertices.get(vertex)) else { return };
+    fn react(&mut self, rule: &OnError, hung: bool, failure: Option<(ArcStr, ArcStr)>, at: SimTime, vertex: usize) {
+        let (Some((error, keys)), Some(found)) = (failure, self.graph.vertices.get(vertex)) else { return };
         let at = at.min(self.deadline);
-        let value = |name: &str| if name == "error" { Some(error.clone()) } else { found.instance.named(name).cloned() };
+        let value = |name: &str| match name {
+            "error" => Some(error.clone()),
+            "keys" => Some(keys.clone()),
+            _ => found.instance.named(name).cloned(),
+        };
         let text = rule.log.as_ref().map(|line| line.render(at, &value));
         match (rule.then, text) {
             (Then::Exit(code), text) if !hung => {
