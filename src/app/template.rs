@@ -182,7 +182,7 @@ mod tests {
         check("{a} {b_c}{d}", &["a", "b_c", "d"]);
         check(r#"{"a":{},"b":{"c":"{d}"}}"#, &["d"]);
         check("{A} {1} {} { a } {a", &[]);
-        check("{address.lon}", &["address.lon"]);
+        check("{address.lon} {hotelId}", &["address.lon", "hotelId"]);
     }
 
     #[test]

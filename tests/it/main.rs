@@ -6,6 +6,8 @@ mod api_policy;
 mod api_server;
 mod cluster_fixture;
 mod kubectl_acting;
+mod hotel;
+mod hotel_fixture;
 mod kubectl_objects;
 mod kubelet;
 mod network;

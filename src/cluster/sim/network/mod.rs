@@ -16,20 +16,20 @@ pub mod balancer;
 pub mod dns;
 pub mod policy;
 pub mod pool;
+mod probe;
 pub mod rules;
 pub mod service;
 mod socket;
 
 pub use balancer::{Picture, follow, origin, picture};
 pub use pool::{StoreLink, store_link};
+pub use probe::check;
 pub use rules::{Effect, Place, Rule, RuleId};
 pub use socket::{Socket, Wire};
 
 use super::history::RunId;
-use super::kubelet::ProbeOutcome;
 use super::store::{Change, Kind};
 use super::world::{Event, World};
-use crate::object::{Json, Object};
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -279,27 +279,6 @@ pub fn review(world: &mut World) {
     }
 }
 
-/// What a probe of a container meets, asked by the kubelet of its node.
-pub fn check(world: &World, pod: &Object, container: &str, probe: &Json) -> ProbeOutcome {
-    let spec = ["containers", "initContainers"].iter().find_map(|l| pod.spec().get(l).find("name", container));
-    let handler = ["httpGet", "tcpSocket", "grpc"].iter().map(|f| probe.get(f)).find(|h| !h.is_null());
-    let Some(handler) = handler else { return ProbeOutcome { ok: true, message: String::new() } };
-    let port = handler.get("port");
-    let named = spec.and_then(|s| s.get("ports").find("name", port.text())).and_then(|p| p.get("containerPort").as_i64());
-    let number = port.as_i64().or(named).and_then(|p| u16::try_from(p).ok()).unwrap_or(0);
-    let from = Origin::Node(pod.spec().get("nodeName").text().into());
-    let host = pod.status().get("podIP").text();
-    let error = connect(world, &from, host, number, Transport::Tcp, 0).dial_error(host, "i/o timeout");
-    match error {
-        None => ProbeOutcome { ok: true, message: String::new() },
-        Some(error) if probe.get("httpGet").is_null() => ProbeOutcome { ok: false, message: error },
-        Some(error) => {
-            let path = handler.get("path").text();
-            ProbeOutcome { ok: false, message: format!("Get \"http://{host}:{number}{path}\": {error}") }
-        }
-    }
-}
-
 /// Takes note of a change.
 pub fn on_change(world: &mut World, change: &Change) {
     if address::on_change(&mut world.network.addresses, change) || matters(change) {
@@ -335,6 +314,13 @@ pub fn handle(world: &mut World, work: Work) {
         Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
         Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
     }
+}
+
+/// Gives pods other addresses: `renamed` says which one stands for an old one now. For a world that gets its own names.
+pub fn readdress(world: &mut World, renamed: &dyn Fn(&str) -> Option<ArcStr>) {
+    balancer::readdress(&mut world.network.followers, renamed);
+    pool::readdress(&mut world.network.pools, renamed);
+    reindex(world);
 }
 
 /// Builds the indices again, for a store that was rewritten as a whole.

@@ -1,0 +1,164 @@
+//! The hotel application deployed on a simulated cluster of three nodes.
+
+use aiopslab::app::Catalog;
+use aiopslab::cluster::sim::cluster::SimCluster;
+use aiopslab::cluster::sim::history::RunId;
+use aiopslab::cluster::sim::kubelet::{self, NodeSpec};
+use aiopslab::cluster::sim::programs::mongo;
+use aiopslab::cluster::sim::store::{Key, Kind};
+use aiopslab::cluster::sim::world::World;
+use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery, TelemetryReply};
+use aiopslab::object::{Json, Object};
+use aiopslab::time::SimTime;
+use aiopslab::workload::{Arrivals, Workload};
+use aiopslab::{array, object};
+use std::time::Duration;
+
+/// The application's namespace.
+pub const NS: &str = "test-hotel-reservation";
+
+/// A cluster with the application.
+#[derive(Clone)]
+pub struct Hotel {
+    /// The cluster.
+    pub cluster: SimCluster,
+}
+
+impl Hotel {
+    /// Deploys the application and waits until it has settled.
+    pub fn deployed(seed: u64) -> Self {
+        let world = World::new(SimTime::from_secs(1_767_225_600), seed, Catalog::embedded());
+        let mut hotel = Hotel { cluster: SimCluster::new(world) };
+        for at in 1..=3 {
+            let spec = NodeSpec {
+                name: format!("node-{at}").into(),
+                address: format!("172.18.0.{}", at + 1).into(),
+                pod_cidr: format!("10.244.{at}.0/24").into(),
+                cpu: 8,
+                memory_kib: 16 << 20,
+                labels: Vec::new(),
+            };
+            kubelet::register_node(hotel.world_mut(), &spec);
+        }
+        hotel.apply(&[object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => NS } }]);
+        let app = Catalog::embedded().app("hotel-reservation").expect("embedded").clone();
+        hotel.apply(&app.manifests);
+        hotel.run(6.0);
+        hotel.add_users();
+        hotel.run(54.0);
+        hotel
+    }
+
+    /// Stands in for the initialisation scripts of the two databases that demand authentication.
+    fn add_users(&mut self) {
+        for (store, database) in [("mongodb-geo", "geo-db"), ("mongodb-rate", "rate-db")] {
+            let run = self.run_of(store).expect("runs");
+            let role = |role: &str, database: &str| mongo::Role { role: role.into(), database: database.into() };
+            let roles = vec![role("userAdminAnyDatabase", "admin"), role("readWrite", database)];
+            let (name, password, id) = ("admin".into(), "admin".into(), "u".into());
+            let user = mongo::User { name, password, database: "admin".into(), roles, id };
+            mongo::change(self.world_mut(), run, |db| db.users.push(user));
+        }
+    }
+
+    /// The world.
+    pub fn world(&self) -> &World {
+        &self.cluster.world
+    }
+
+    /// The world, for changing.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.cluster.world
+    }
+
+    fn apply(&mut self, objects: &[Json]) {
+        for json in objects {
+            let resources = self.cluster.resources().expect("served");
+            let kind = resources.iter().find(|r| r.kind == json.get("kind").text()).expect("a known kind").clone();
+            let namespace = kind.namespaced.then_some(NS);
+            let request = ApiRequest::create(&kind, namespace, json.clone());
+            self.cluster.api(&Identity::operator(), &request).unwrap_or_else(|e| panic!("{}: {e}", Object(json.clone()).name()));
+        }
+    }
+
+    /// Lets seconds pass.
+    pub fn run(&mut self, seconds: f64) {
+        let until = self.world().now + Duration::from_secs_f64(seconds);
+        while self.world().now < until {
+            self.write_endpoints();
+            let next = (self.world().now + Duration::from_millis(100)).min(until);
+            self.world_mut().run_until(next);
+        }
+        self.write_endpoints();
+    }
+
+    /// Stands in for the EndpointSlice controller.
+    fn write_endpoints(&mut self) {
+        let services: Vec<Object> = self.world().store.list(Kind::SERVICE, Some(NS)).cloned().collect();
+        for service in services {
+            let slice = self.slice_of(&service);
+            let key = Key::of(Kind::ENDPOINT_SLICE, &slice);
+            let same = self.world().store.get(&key).is_some_and(|old| old.get("endpoints") == slice.get("endpoints"));
+            if !same {
+                self.world_mut().store.put(key, slice);
+            }
+        }
+    }
+
+    fn slice_of(&self, service: &Object) -> Object {
+        let selector = service.spec().get("selector");
+        let selects = |pod: &&Object| selector.entries().all(|(k, v)| pod.meta().get("labels").get(k) == v);
+        let pods = self.world().store.list(Kind::POD, Some(NS)).filter(selects).filter(|pod| !pod.status().get("podIP").is_empty());
+        let endpoint = |pod: &Object| {
+            let ready = pod.condition("Ready").is_some_and(|c| c.get("status").text() == "True") && !pod.is_terminating();
+            let conditions = object! { "ready" => ready, "serving" => ready, "terminating" => pod.is_terminating() };
+            object! { "addresses" => array![pod.status().get("podIP")], "conditions" => conditions, "nodeName" => pod.spec().get("nodeName") }
+        };
+        let endpoints: Json = pods.map(endpoint).collect();
+        let port = |p: &Json| object! { "name" => p.get("name"), "port" => p.get("targetPort"), "protocol" => p.get("protocol").as_str().unwrap_or("TCP") };
+        let ports: Json = service.spec().get("ports").items().iter().map(port).collect();
+        let labels = object! { "kubernetes.io/service-name" => service.name() };
+        let meta = object! { "name" => format!("{}-abcde", service.name()), "namespace" => NS, "labels" => labels };
+        Object(object! { "metadata" => meta, "endpoints" => endpoints, "ports" => ports })
+    }
+
+    /// Puts the application's own mix on it.
+    pub fn drive(&mut self, rate_per_s: f64, arrivals: Arrivals) {
+        let app = Catalog::embedded().app("hotel-reservation").expect("embedded").clone();
+        let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
+        self.cluster.drive(NS, Some(&Workload { rate_per_s, arrivals, mix })).expect("driven");
+    }
+
+    /// The pod of a service, if there is one.
+    pub fn pod(&self, service: &str) -> Option<Object> {
+        let pods = self.world().store.list(Kind::POD, Some(NS));
+        pods.filter(|p| p.label("io.kompose.service") == Some(service) && !p.is_terminating()).last().cloned()
+    }
+
+    /// The run of a service's container.
+    pub fn run_of(&self, service: &str) -> Option<RunId> {
+        let pod = self.pod(service)?;
+        let runs = self.world().history.runs();
+        runs.rev().find(|r| r.launch.pod == pod.name() && r.end.is_none()).map(|r| r.id)
+    }
+
+    /// A service's log, escape codes removed.
+    pub fn logs(&mut self, service: &str, query: LogQuery) -> String {
+        let pod = self.pod(service).expect("a pod").name().into();
+        let query = LogQuery { namespace: NS.into(), pod, ..query };
+        match self.cluster.telemetry(&Identity::operator(), &TelemetryQuery::Logs(query)) {
+            Ok(TelemetryReply::Logs(text)) => regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid").replace_all(&text, "").into_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Changes an object's spec as a user would.
+    pub fn update(&mut self, kind: Kind, name: &str, change: impl FnOnce(&mut Json)) {
+        self.world_mut().update(&Key::new(kind, NS, name), change).expect("there");
+    }
+
+    /// Deletes an object.
+    pub fn delete(&mut self, kind: Kind, name: &str) {
+        self.world_mut().delete(&Identity::operator(), &Key::new(kind, NS, name), None, None).expect("there");
+    }
+}
