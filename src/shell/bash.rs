@@ -106,7 +106,9 @@ struct HostCommand {
 #[async_trait]
 impl Builtin for HostCommand {
     async fn execute(&self, context: BuiltinContext<'_>) -> bashkit::Result<ExecResult> {
-        Ok(result(self.post.ask(request(self.name, &context)).await.0))
+        let (finished, now) = self.post.ask(request(self.name, &context)).await;
+        pinned::clock_variables(context.variables, now);
+        Ok(result(finished))
     }
 }
 
@@ -126,11 +128,12 @@ pub(super) fn result(output: Finished) -> ExecResult {
     ExecResult { stdout: output.stdout.into(), stderr: output.stderr.into(), exit_code: output.exit_code, ..ExecResult::default() }
 }
 
-/// Builtins of the interpreter that no ordinary machine has, or that would tell of the host.
+/// Builtins of the interpreter that no ordinary machine has, that would tell of the host, or that read its clock or randomness.
 const LEFT_OUT: &[&str] = &[
-    "http", "log", "json", "csv", "tomlq", "semver", "template", "retry", "verify", "assert", "dotenv", "vi", "vim", "nano", "more",
-    "less", "sudo", "busybox", "pr", "users", "who", "pgrep", "pkill", "git", "ssh", "scp", "sftp", "curl", "wget", "parallel", "patch",
-    "ulimit", "bc", "yq", "rg", "zip", "unzip", "numfmt", "nproc", "df", "du", "flock", "python", "python3", "watch",
+    "dd", "fc", "free", "glob", "history", "hostid", "make", "man", "openssl", "uptime", "uuidgen", "http", "log", "json", "csv", "tomlq",
+    "semver", "template", "retry", "verify", "assert", "dotenv", "vi", "vim", "nano", "more", "less", "sudo", "busybox", "pr", "users",
+    "who", "pgrep", "pkill", "git", "ssh", "scp", "sftp", "curl", "wget", "parallel", "patch", "ulimit", "bc", "yq", "rg", "zip", "unzip",
+    "numfmt", "nproc", "df", "du", "flock", "python", "python3", "watch",
 ];
 
 /// What a script printed so far.
@@ -150,13 +153,13 @@ pub(super) fn run(files: &mut Vfs, script: &str, host: &mut dyn Host, settings: 
         names: Arc::new(host.names().to_vec()),
         seed: settings.seed,
     };
-    let view: Arc<dyn FileSystem> = Arc::new(FileView(Arc::clone(&shared)));
+    let view: Arc<dyn FileSystem> = Arc::new(FileView { files: Arc::clone(&shared), seed: settings.seed });
     let printed = Printed::default();
     let outcome = {
         let _context = runtime().enter();
-        let mut bash = build(view, &post, host.now(), HOME);
-        let script = script.replace("SRANDOM", "RANDOM"); // the interpreter takes $SRANDOM from the operating system
-        let seeded = format!("RANDOM={}", settings.seed % 32768);
+        let script = pinned::rename_clock_variables(script);
+        let mut bash = build(view, &post, host.now(), HOME, &script);
+        let seeded = pinned::prologue(settings.seed, host.now());
         let ran = drive(interpret(&mut bash, &[&seeded, &script], &printed), &post, &shared, host);
         outcome(ran, &post, &printed)
     };
@@ -202,8 +205,8 @@ fn outcome(ran: bashkit::Result<ExecResult>, post: &Post, printed: &Printed) -> 
     }
 }
 
-/// An interpreter over `files` whose commands reach the host by `post`.
-pub(super) fn build(files: Arc<dyn FileSystem>, post: &Post, now: SimTime, cwd: &str) -> Bash {
+/// An interpreter over `files` for `script`, whose commands reach the host by `post`.
+pub(super) fn build(files: Arc<dyn FileSystem>, post: &Post, now: SimTime, cwd: &str, script: &str) -> Bash {
     let limits = ExecutionLimits {
         timeout: Duration::from_secs(u64::MAX / 4),
         parser_timeout: Duration::from_secs(u64::MAX / 4),
@@ -218,6 +221,7 @@ pub(super) fn build(files: Arc<dyn FileSystem>, post: &Post, now: SimTime, cwd: 
     };
     let mut builder = Bash::builder()
         .fs(files)
+        .rootfs(false) // its files are stamped with the host's clock
         .limits(limits)
         .concurrent_jobs(false)
         .username("root")
@@ -231,7 +235,7 @@ pub(super) fn build(files: Arc<dyn FileSystem>, post: &Post, now: SimTime, cwd: 
     for name in post.names.iter().copied() {
         builder = builder.builtin(name, Box::new(HostCommand { name, post: post.clone() }));
     }
-    for (name, builtin) in pinned::builtins(post) {
+    for (name, builtin) in pinned::builtins(post, script) {
         builder = builder.builtin(name, builtin);
     }
     let bash = builder.build();
@@ -280,8 +284,29 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     })
 }
 
-/// The shell's files as the interpreter sees them.
-struct FileView(Arc<Mutex<Vfs>>);
+/// The shell's files as the interpreter sees them, and the devices.
+struct FileView {
+    files: Arc<Mutex<Vfs>>,
+    /// Fills `/dev/urandom`.
+    seed: u64,
+}
+
+/// What a device reads as; `None` for any other path.
+fn device(path: &str, seed: u64) -> Option<Vec<u8>> {
+    match path {
+        "/dev/null" => Some(Vec::new()),
+        "/dev/zero" => Some(vec![0; 1 << 20]),
+        "/dev/urandom" | "/dev/random" => {
+            let mut stream = crate::rng::Key::new(seed).part(path).stream();
+            Some((0..1024).flat_map(|_| stream.bits().to_le_bytes()).collect())
+        }
+        _ => None,
+    }
+}
+
+fn is_device(path: &str) -> bool {
+    matches!(path, "/dev/null" | "/dev/zero" | "/dev/urandom" | "/dev/random")
+}
 
 fn path_text(path: &Path) -> String {
     normal("/", &path.to_string_lossy())
@@ -318,7 +343,7 @@ fn metadata(node: &Node) -> bashkit::Metadata {
 
 impl FileView {
     fn with<T>(&self, act: impl FnOnce(&mut Vfs) -> Result<T, FileError>) -> bashkit::Result<T> {
-        act(&mut locked(&self.0)).map_err(io_error)
+        act(&mut locked(&self.files)).map_err(io_error)
     }
 }
 
@@ -327,13 +352,19 @@ impl FileSystemExt for FileView {}
 #[async_trait]
 impl FileSystem for FileView {
     async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
-        self.with(|files| files.read(&path_text(path)).map(|content| content.to_vec()))
+        let path = path_text(path);
+        match device(&path, self.seed) {
+            Some(content) => Ok(content),
+            None => self.with(|files| files.read(&path).map(|content| content.to_vec())),
+        }
     }
     async fn write_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        self.with(|files| files.write(&path_text(path), content))
+        let path = path_text(path);
+        if is_device(&path) { Ok(()) } else { self.with(|files| files.write(&path, content)) }
     }
     async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        self.with(|files| files.append(&path_text(path), content))
+        let path = path_text(path);
+        if is_device(&path) { Ok(()) } else { self.with(|files| files.append(&path, content)) }
     }
     async fn mkdir(&self, path: &Path, recursive: bool) -> bashkit::Result<()> {
         self.with(|files| files.make_folder(&path_text(path), recursive))
@@ -342,8 +373,12 @@ impl FileSystem for FileView {
         self.with(|files| files.remove(&path_text(path), recursive))
     }
     async fn stat(&self, path: &Path) -> bashkit::Result<bashkit::Metadata> {
+        let path = path_text(path);
         self.with(|files| {
-            let path = files.follow(&path_text(path))?;
+            if is_device(&path) {
+                return Ok(metadata(&Node { kind: Kind::File(Arc::default()), mode: 0o666, modified: files.now }));
+            }
+            let path = files.follow(&path)?;
             files.entry(&path).map(metadata).ok_or(FileError::NotFound)
         })
     }
@@ -358,8 +393,9 @@ impl FileSystem for FileView {
         })
     }
     async fn exists(&self, path: &Path) -> bashkit::Result<bool> {
-        let files = locked(&self.0);
-        Ok(files.follow(&path_text(path)).is_ok_and(|path| files.entry(&path).is_some()))
+        let path = path_text(path);
+        let files = locked(&self.files);
+        Ok(is_device(&path) || files.follow(&path).is_ok_and(|path| files.entry(&path).is_some()))
     }
     async fn rename(&self, from: &Path, to: &Path) -> bashkit::Result<()> {
         self.with(|files| files.rename(&path_text(from), &path_text(to)))

@@ -192,7 +192,7 @@ impl Shell {
         }
         for program in PROGRAMS.iter().chain(commands) {
             let path = format!("/usr/bin/{program}");
-            let _ = files.write(&path, b"");
+            let _ = files.write(&path, format!("#!/bin/sh\nexec {program} \"$@\"\n").as_bytes());
             let _ = files.set_mode(&path, 0o755);
         }
         Shell { files, seed, scripts: 0 }

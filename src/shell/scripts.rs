@@ -81,3 +81,21 @@ fn a_host_sees_what_the_script_wrote() {
     let outcome = shell.run("cat > /tmp/x <<'E'\na: 1\nE\nshow /tmp/x", &mut host, deadline);
     assert_eq!(outcome.stdout, "a: 1\n");
 }
+
+#[test]
+fn nothing_depends_on_the_real_clock_or_chance() {
+    let script = "echo $RANDOM $SRANDOM $SECONDS $EPOCHSECONDS; date +%s; sleep 3; date -u; echo $SECONDS; mktemp; seq 5 | shuf; \
+                  head -c 4 /dev/urandom | od -An -tx1; seq 9 | sort -R; jq -n now; touch /tmp/a; stat -c %y /tmp/a; ls -l /usr/bin /etc /";
+    let first = run(&[script]).remove(0);
+    assert_eq!(first, run(&[script]).remove(0));
+    assert_eq!(first.stderr, "");
+    let lines: Vec<&str> = first.stdout.lines().collect();
+    assert!(lines[0].ends_with(" 0 1767225600"), "{}", lines[0]);
+    assert_eq!(lines[1..4], ["1767225600", "Thu Jan  1 00:00:03 UTC 2026", "3"]);
+    let long = lines.iter().filter(|line| line.starts_with("-rw") || line.starts_with("drw"));
+    assert!(long.clone().count() > 10 && long.clone().all(|line| line.contains(" 2026-01-01 00:0")), "{}", first.stdout);
+    assert_eq!(run(&["time sleep 2"]).remove(0).stderr, "\nreal\t0m2.000s\nuser\t0m0.000s\nsys\t0m0.000s\n");
+    check("SECONDS=10; sleep 5; echo $SECONDS; sleep 1; echo $((SECONDS + 1))", "15\n17\n", 0);
+    check("echo x > /dev/null && cat /dev/null && [ -e /dev/null ] && echo null", "null\n", 0);
+    check("which args; /usr/bin/args b; /bin/echo c; command -v kubectl || echo none", "/usr/bin/args\n[\"b\"]\nc\nnone\n", 0);
+}

@@ -95,11 +95,12 @@ fn watch(
         let health = Health::read(cluster, namespace, baseline)?;
         let now = cluster.now();
         let restarted = since.as_ref().and_then(|(_, first)| health.restarted_since(first));
-        if let Some(reason) = restarted.map(|pod| format!("pod {pod} restarted")).or_else(|| health.problems.values().next().cloned()) {
-            if since.take().is_some() {
-                broke = Some(reason);
-                requests = fresh(endpoints);
-            }
+        let crashed = restarted.map(|pod| format!("pod {pod} restarted"));
+        if let Some(reason) = crashed.or_else(|| health.problems.values().next().cloned())
+            && since.take().is_some()
+        {
+            broke = Some(reason);
+            requests = fresh(endpoints);
         }
         if health.converged() && now <= last_start && since.is_none() {
             since = Some((now, health.clone()));
