@@ -28,6 +28,8 @@ pub struct App {
     pub endpoints: Vec<Endpoint>,
     /// Requests per second of its own workload.
     pub rate_per_s: f64,
+    /// Deployments that the others need when they start; a quiet deploy waits for them.
+    pub first: Vec<ArcStr>,
     /// Objects to deploy, in order.
     pub manifests: Vec<Json>,
     /// Objects that are deployed besides in strict mode (and replace those of the same kind and name).

@@ -22,7 +22,7 @@ pub use answer::{Body, Condition, Documents, Join, Keep, Selection};
 pub use catalog::{App, Catalog, Entry, Instance, StartError};
 pub use embedded::FILES;
 pub use endpoint::{Draw, Endpoint};
-pub use error::{DataError, nearest};
+pub use error::{DataError, edits, nearest};
 pub use image::{Executable, Image, Pull, Reference, Shell};
 pub use program::{
     Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,

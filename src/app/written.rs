@@ -44,6 +44,9 @@ pub(super) struct App {
     pub operations: Vec<String>,
     pub entry: Entry,
     pub rate_per_s: f64,
+    /// Deployments that the others need when they start.
+    #[serde(default)]
+    pub first: Vec<Text>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -26,6 +26,12 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
     if !services().any(|o| is_entry(&o)) {
         return Err(source.unknown("Service", &app.entry.service, services().map(|o| o.at(&["metadata", "name"]).text())));
     }
+    let deployments = || manifests.iter().filter(|o| o.get("kind").text() == "Deployment");
+    for name in &app.first {
+        if !deployments().any(|o| o.at(&["metadata", "name"]).text() == name.as_ref()) {
+            return Err(source.unknown("Deployment", name, deployments().map(|o| o.at(&["metadata", "name"]).text())));
+        }
+    }
     Ok(App {
         name: source.folder().rsplit('/').next().unwrap_or_default().into(),
         title: app.title.as_str().into(),
@@ -35,6 +41,7 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
         entry: Entry { service: app.entry.service.as_ref().as_str().into(), port: app.entry.port },
         endpoints: source.file.endpoint.iter().map(|e| endpoint(source, e)).collect::<Result<_, _>>()?,
         rate_per_s: app.rate_per_s,
+        first: app.first.iter().map(|name| name.as_ref().as_str().into()).collect(),
         manifests: order(manifests),
         strict_manifests: order(strict_manifests),
         documents: documents.clone(),

@@ -131,7 +131,7 @@ mod tests {
         check(
             "tile = 1",
             expect![
-                "apps/a/app.toml:8:1: unknown field `tile`, expected one of `title`, `namespace`, `description`, `operations`, `entry`, `rate_per_s`; did you mean `title`?"
+                "apps/a/app.toml:8:1: unknown field `tile`, expected one of `title`, `namespace`, `description`, `operations`, `entry`, `rate_per_s`, `first`; did you mean `title`?"
             ],
         );
         check(
