@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod client;
+pub mod deploy;
 pub mod sim;
 
 /// A Kubernetes cluster with an application on it.

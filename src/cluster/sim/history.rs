@@ -205,3 +205,33 @@ impl History {
         self.complaints.iter().filter(move |complaint| complaint.run == run)
     }
 }
+
+impl History {
+    /// Gives pods and addresses the names of an episode.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        super::rename::each(&mut self.runs, |run| {
+            run.launch = Arc::new(run.launch.renamed(names));
+            for (_, line) in run.lines.iter_mut() {
+                *line = names.text(line);
+            }
+        });
+        for complaint in self.complaints.iter_mut() {
+            complaint.error = names.text(&complaint.error);
+        }
+    }
+}
+
+impl Launch {
+    fn renamed(&self, names: &super::rename::Renaming) -> Launch {
+        Launch {
+            pod: names.text(&self.pod),
+            pod_uid: names.text(&self.pod_uid),
+            pod_ip: names.text(&self.pod_ip),
+            argv: self.argv.iter().map(|word| names.text(word)).collect(),
+            env: names.values(&self.env),
+            files: names.values(&self.files),
+            data: names.values(&self.data),
+            ..self.clone()
+        }
+    }
+}

@@ -7,6 +7,7 @@
 pub mod world;
 
 pub mod api;
+pub mod baseline;
 pub mod cluster;
 pub mod controllers;
 pub mod derive;
@@ -18,6 +19,7 @@ pub mod kubelet;
 pub mod network;
 pub mod programs;
 pub mod queue;
+pub mod rename;
 pub mod scheduler;
 pub mod store;
 pub mod traffic;

@@ -139,3 +139,12 @@ pub fn identity(controller: &str) -> Identity {
         ],
     }
 }
+
+impl State {
+    /// Gives keys the names of an episode. Recorders forget: what they remember of a settled cluster is too old to matter.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        self.due = self.due.iter().map(|((which, key), due)| ((*which, names.key(key)), *due)).collect();
+        self.failures = self.failures.iter().map(|((which, key), count)| ((*which, names.key(key)), *count)).collect();
+        self.events = events::State::default();
+    }
+}

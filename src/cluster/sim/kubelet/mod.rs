@@ -167,3 +167,15 @@ fn tick(world: &World, node: &str, purpose: &str, at: SimTime) -> SimTime {
     let behind = (at.as_nanos() + SECOND - phase) % SECOND;
     if behind == 0 { at } else { at + Duration::from_nanos(SECOND - behind) }
 }
+
+impl State {
+    /// Gives pods, containers and addresses the names of an episode.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        let pods = self.pods.iter().map(|(uid, pod)| (names.text(uid), Arc::new(pod.renamed(names))));
+        self.pods = pods.collect();
+        self.runs = self.runs.iter().map(|(run, uid)| (*run, names.text(uid))).collect();
+        let env = self.service_env.iter().map(|(key, env)| (key.clone(), Arc::new(names.values(env))));
+        self.service_env = env.collect();
+        super::rename::each(&mut self.nodes, |node| node.shift_addresses(names.shift));
+    }
+}

@@ -312,3 +312,10 @@ pub fn relist(world: &mut World, node: &str) {
         sync::request(world, &uid, now);
     }
 }
+
+impl Node {
+    /// Goes on with pod addresses that many further up.
+    pub(super) fn shift_addresses(&mut self, by: u32) {
+        self.addresses += by;
+    }
+}

@@ -3,6 +3,7 @@
 use super::backoff::Backoff;
 use crate::cluster::sim::history::RunId;
 use crate::cluster::sim::queue::Ticket;
+use crate::cluster::sim::rename::Renaming;
 use crate::cluster::sim::store::Key;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -250,5 +251,26 @@ impl Pod {
     /// `NAME_NAMESPACE(UID)`, as messages name pods.
     pub fn formatted(&self) -> String {
         format!("{}_{}({})", self.key.name, self.key.namespace, self.uid)
+    }
+}
+
+impl Pod {
+    /// The same pod under the names of an episode. What is under way in it names nothing but containers.
+    pub(super) fn renamed(&self, names: &Renaming) -> Pod {
+        let mut pod = self.clone();
+        pod.key = names.key(&pod.key);
+        pod.uid = names.text(&pod.uid);
+        if let Some(sandbox) = &mut pod.sandbox {
+            sandbox.ip = names.text(&sandbox.ip);
+        }
+        for container in &mut pod.containers {
+            for instance in container.previous.iter_mut().chain([&mut container.current]) {
+                instance.id = names.text(&instance.id);
+            }
+        }
+        for (_, reason) in &mut pod.reasons {
+            reason.message = names.text(&reason.message);
+        }
+        pod
     }
 }

@@ -140,6 +140,15 @@ pub fn node_address(node: &Object) -> Option<&str> {
     node.status().get("addresses").find("type", "InternalIP").and_then(|a| a.get("address").as_str())
 }
 
+impl Index {
+    /// Gives pods and addresses the names of an episode.
+    pub(super) fn rename(&mut self, names: &super::super::rename::Renaming) {
+        let renamed = |index: &OrdMap<ArcStr, Key>| index.iter().map(|(ip, key)| (names.text(ip), names.key(key))).collect();
+        self.pods = renamed(&self.pods);
+        self.services = renamed(&self.services);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::in_cidr;

@@ -265,3 +265,10 @@ fn split(address: &str) -> Option<(&str, u16)> {
     let (ip, port) = address.rsplit_once(':')?;
     Some((ip, port.parse().ok()?))
 }
+
+impl Follower {
+    /// Gives addresses the names of an episode.
+    pub(super) fn rename(&mut self, names: &super::super::rename::Renaming) {
+        self.links = self.links.iter().map(|(address, link)| (names.text(address), link.clone())).collect();
+    }
+}

@@ -327,3 +327,12 @@ pub fn readdress(world: &mut World, renamed: &dyn Fn(&str) -> Option<ArcStr>) {
 pub fn reindex(world: &mut World) {
     world.network.addresses = address::Index::of(&world.store);
 }
+
+impl State {
+    /// Gives addresses the names of an episode.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        self.addresses.rename(names);
+        super::rename::each(&mut self.followers, |follower| follower.rename(names));
+        super::rename::each(&mut self.pools, |held| held.iter_mut().for_each(|held| held.rename(names)));
+    }
+}

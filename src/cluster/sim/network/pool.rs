@@ -157,3 +157,10 @@ pub fn patience(protocol: Protocol) -> Duration {
         _ => Duration::from_secs(30),
     }
 }
+
+impl Held {
+    /// Gives the address the name of an episode.
+    pub(super) fn rename(&mut self, names: &super::super::rename::Renaming) {
+        self.address = self.address.as_ref().map(|address| names.text(address));
+    }
+}

@@ -254,6 +254,16 @@ fn agent_service(registration: &Registration) -> Json {
     }
 }
 
+impl Registry {
+    /// Gives addresses the names of an episode.
+    pub(super) fn rename(&mut self, names: &super::super::rename::Renaming) {
+        for registration in self.registrations.iter_mut() {
+            registration.id = names.text(&registration.id);
+            registration.address = names.text(&registration.address);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,3 +214,10 @@ fn uuid(world: &World, run: RunId) -> ArcStr {
 fn host_name(launch: &Launch) -> ArcStr {
     launch.env.get("HOSTNAME").cloned().unwrap_or_else(|| launch.pod.clone())
 }
+
+impl State {
+    /// Gives registrations the names of an episode.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        super::rename::each(&mut self.registries, |registry| registry.rename(names));
+    }
+}

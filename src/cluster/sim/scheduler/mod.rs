@@ -216,3 +216,11 @@ fn reject(world: &mut World, pod: &Object, key: &Key, rejection: filters::Reject
     let flush = world.schedule(due, Event::Scheduler(Work::Flush(key.clone())));
     world.scheduler.waiting.insert(key.clone(), Waiting { failed: rejection.failed, flush });
 }
+
+impl State {
+    /// Gives pods the names of an episode.
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+        self.active = self.active.iter().map(|(place, key)| (*place, names.key(key))).collect();
+        self.waiting = self.waiting.iter().map(|(key, waiting)| (names.key(key), waiting.clone())).collect();
+    }
+}
