@@ -19,4 +19,13 @@ pub mod cluster;
 pub mod fault;
 pub mod tool;
 
+pub mod reward;
 pub mod task;
+
+pub mod problem;
+pub mod trajectory;
+
+pub mod session;
+
+#[cfg(feature = "python")]
+mod python;

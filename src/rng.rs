@@ -42,6 +42,14 @@ impl Key {
         self
     }
 
+    /// Appends bytes, with their length.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
     /// The 64-bit value of the key.
     pub fn value(&self) -> u64 {
         self.0.digest()

@@ -198,6 +198,20 @@ impl Shell {
         Shell { files, seed, scripts: 0 }
     }
 
+    /// A digest of its files and of what it will draw.
+    pub fn digest(&self) -> u64 {
+        let mut key = crate::rng::Key::new(self.seed).number(self.scripts);
+        for (path, node) in self.files.iter() {
+            let content: &[u8] = match &node.kind {
+                vfs::Kind::File(content) => content,
+                vfs::Kind::Folder => &[],
+                vfs::Kind::Link(target) => target.as_bytes(),
+            };
+            key = key.part(path).number(u64::from(node.mode)).number(node.modified.as_nanos()).bytes(content);
+        }
+        key.value()
+    }
+
     /// The same shell with another seed; for an episode of its own.
     pub fn reseed(&mut self, seed: u64) {
         self.seed = seed;

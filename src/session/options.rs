@@ -1,0 +1,95 @@
+//! Options of a session: as written in JSON, checked once.
+
+use crate::object;
+use crate::object::Json;
+use crate::reward::RewardKind;
+use serde::{Deserialize, Serialize};
+
+/// Options of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Steps until the episode is cut off, 1 to 10000.
+    pub max_steps: u32,
+    /// Thinking time before each step's tool, in virtual seconds, 0 to 3600.
+    pub step_seconds: f64,
+    /// Requests per second on the application, 0 to 1000000; `None` for its own load.
+    pub load_rps: Option<f64>,
+    /// AIOpsLab's own answer keys, grammar and names.
+    pub strict: bool,
+    /// Which reward is paid.
+    pub reward: RewardKind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { max_steps: 30, step_seconds: 10.0, load_rps: None, strict: false, reward: RewardKind::Sparse }
+    }
+}
+
+/// An option that is out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OptionsError(String);
+
+impl Options {
+    /// Reads options from JSON; those left out have their defaults.
+    ///
+    /// # Errors
+    /// An unknown option, a value of the wrong type or out of range.
+    pub fn parse(text: &str) -> Result<Options, OptionsError> {
+        let options: Options = serde_json::from_str(text).map_err(|error| OptionsError(format!("options: {error}")))?;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<(), OptionsError> {
+        let wrong = |what: String| Err(OptionsError(what));
+        if !(1..=10_000).contains(&self.max_steps) {
+            return wrong(format!("max_steps is {}; it must be 1 to 10000", self.max_steps));
+        }
+        if !(0.0..=3600.0).contains(&self.step_seconds) {
+            return wrong(format!("step_seconds is {}; it must be 0 to 3600", self.step_seconds));
+        }
+        match self.load_rps {
+            Some(rate) if !(0.0..=1.0e6).contains(&rate) => wrong(format!("load_rps is {rate}; it must be 0 to 1000000")),
+            _ => Ok(()),
+        }
+    }
+
+    /// As recorded.
+    pub fn to_json(&self) -> Json {
+        object! {
+            "max_steps" => self.max_steps,
+            "step_seconds" => self.step_seconds,
+            "load_rps" => self.load_rps,
+            "strict" => self.strict,
+            "reward" => match self.reward { RewardKind::Sparse => "sparse", RewardKind::Shaped => "shaped" },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_reads_back() {
+        let options = Options { max_steps: 3, load_rps: Some(7.5), reward: RewardKind::Shaped, ..Options::default() };
+        assert_eq!(Options::parse(&options.to_json().to_compact()), Ok(options));
+        assert_eq!(Options::parse("{}"), Ok(Options::default()));
+    }
+
+    #[test]
+    fn wrong_options_say_what_is_right() {
+        let check = |text: &str, expect: &str| {
+            let error = Options::parse(text).expect_err("wrong").to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check(r#"{"max_steps": 0}"#, "max_steps is 0; it must be 1 to 10000");
+        check(r#"{"max_steps": -1}"#, "invalid value");
+        check(r#"{"step_seconds": -0.5}"#, "step_seconds is -0.5; it must be 0 to 3600");
+        check(r#"{"load_rps": 1e9}"#, "load_rps is 1000000000; it must be 0 to 1000000");
+        check(r#"{"speed": 1}"#, "unknown field `speed`, expected one of");
+    }
+}

@@ -1,0 +1,135 @@
+//! How an episode begins: baseline, fault, symptom. It fails loudly where any of the three is not as it should be.
+
+use super::options::Options;
+use super::worlds;
+use crate::app::App;
+use crate::cluster::deploy::is_available;
+use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, WorkloadError};
+use crate::fault::{Fault, FaultError, Undo, observe};
+use crate::object::resource;
+use crate::problem::{Problem, Registry};
+use crate::rng::Key;
+use crate::task::Baseline;
+use crate::workload::{Arrivals, Workload};
+use arcstr::ArcStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a fault may take to show.
+const SYMPTOM_WITHIN: Duration = Duration::from_secs(180);
+
+/// Requests per endpoint that look for a symptom.
+const PROBES: u64 = 3;
+
+/// Why an episode did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// The API server refused what a reset needs.
+    #[error("the cluster refused a request of the reset: {0}")]
+    Api(#[from] ApiError),
+    /// The load could not be started.
+    #[error("the load could not be started: {0}")]
+    Load(#[from] WorkloadError),
+    /// The application was not healthy before the fault.
+    #[error("the baseline of {app} is not healthy: {why}")]
+    Baseline {
+        /// Application.
+        app: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The fault could not be injected, or did not take effect.
+    #[error("the fault of {problem} was not injected: {source}")]
+    Fault {
+        /// Problem.
+        problem: String,
+        /// Why.
+        source: FaultError,
+    },
+    /// The fault shows nowhere.
+    #[error("the fault of {problem} took effect, but no symptom could be observed within {} s", SYMPTOM_WITHIN.as_secs())]
+    NoSymptom {
+        /// Problem.
+        problem: String,
+    },
+}
+
+/// A cluster on which the first observation can be taken, and what it was before the fault.
+pub(super) struct Begun {
+    pub(super) cluster: Box<dyn Cluster>,
+    pub(super) baseline: Baseline,
+    pub(super) undo: Option<Undo>,
+}
+
+/// Baseline → load → fault → symptom → a delay drawn from the seed.
+pub(super) fn begin(registry: &Registry, problem: &Problem, options: &Options, seed: u64) -> Result<Begun, ResetError> {
+    let app = &problem.app;
+    let mut cluster = worlds::simulated(registry.catalog(), app, options, seed)?;
+    if let Some(load) = changed_load(app, options) {
+        cluster.drive(&app.namespace, load.as_ref())?;
+    }
+    require_healthy(&mut *cluster, app)?;
+    let baseline = Baseline::record(&mut *cluster, &app.namespace)?;
+    let fault = problem.fault.as_ref().map(|fault| if options.strict { fault.strict() } else { fault.clone() });
+    let undo = fault.map(|fault| inject(&mut *cluster, problem, &fault)).transpose()?;
+    let [low, high] = problem.delay_s;
+    let delay = Key::new(seed).part("delay").stream().range(low, high);
+    let until = cluster.now() + Duration::from_secs_f64(delay);
+    cluster.wait(until, &[]);
+    Ok(Begun { cluster, baseline, undo })
+}
+
+/// The load to drive instead of the application's own, which the baseline is already under; `Some(None)` for none.
+fn changed_load(app: &App, options: &Options) -> Option<Option<Workload>> {
+    let rate = options.load_rps?;
+    let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
+    Some((rate > 0.0).then_some(Workload { rate_per_s: rate, arrivals: Arrivals::Poisson, mix }))
+}
+
+/// Injects, proves that it took effect, and waits until users notice.
+fn inject(cluster: &mut dyn Cluster, problem: &Problem, fault: &Fault) -> Result<Undo, ResetError> {
+    let namespace = &problem.app.namespace;
+    let failed = |source| ResetError::Fault { problem: problem.id.to_string(), source };
+    let undo = fault.inject(cluster, namespace).map_err(failed)?;
+    let give_up = cluster.now() + SYMPTOM_WITHIN;
+    let mut proof = fault.prove(cluster, namespace);
+    while cluster.now() < give_up {
+        if proof.is_ok() && failing(cluster, &problem.app, &problem.symptom).is_some() {
+            return Ok(undo);
+        }
+        let until = cluster.now() + Duration::from_secs(1);
+        cluster.wait(until, &[]);
+        proof = fault.prove(cluster, namespace);
+    }
+    proof.map_err(failed)?;
+    Err(ResetError::NoSymptom { problem: problem.id.to_string() })
+}
+
+/// The first endpoint of those named (of all when none is) that does not answer as it should, with what it answers.
+fn failing(cluster: &mut dyn Cluster, app: &App, endpoints: &[ArcStr]) -> Option<String> {
+    let asked = app.endpoints.iter().map(|e| &e.name).filter(|name| endpoints.is_empty() || endpoints.contains(name));
+    asked.into_iter().find_map(|endpoint| {
+        let seen = observe(cluster, &app.namespace, endpoint, 0, PROBES);
+        if seen.requests == 0 {
+            return Some(format!("{endpoint} cannot be probed"));
+        }
+        (seen.errors > 0).then(|| format!("{endpoint} fails: {}", seen.first_error))
+    })
+}
+
+fn require_healthy(cluster: &mut dyn Cluster, app: &Arc<App>) -> Result<(), ResetError> {
+    let sick = |why: String| ResetError::Baseline { app: app.name.to_string(), why };
+    let deployments = resource::builtin_named("apps", "deployments").ok_or_else(|| sick("no Deployments are served".to_owned()))?;
+    let reply = cluster.api(&Identity::operator(), &ApiRequest::list(deployments, Some(&app.namespace)))?;
+    let items = reply.into_items();
+    if items.is_empty() {
+        return Err(sick(format!("namespace {} holds no Deployment", app.namespace)));
+    }
+    if let Some(unready) = items.iter().find(|d| !is_available(d)) {
+        return Err(sick(format!("deployment {} is not available: {}", unready.name(), unready.status().to_compact())));
+    }
+    match failing(cluster, app, &[]) {
+        Some(bad) => Err(sick(bad)),
+        None => Ok(()),
+    }
+}
