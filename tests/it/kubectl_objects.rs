@@ -27,8 +27,10 @@ fn check(set: &str, floor: usize) {
         // Ages of microsecond times may pass a second while the real command runs.
         let mut out = Output::default();
         let mut same = false;
-        for moment in ["now_before_ns", "now_after_ns"] {
-            cluster.now = SimTime::from_nanos(entry.get(moment).as_i64().and_then(|n| u64::try_from(n).ok()).unwrap_or(0));
+        let moment = |name: &str| entry.get(name).as_i64().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let (before, after) = (moment("now_before_ns"), moment("now_after_ns"));
+        for part in 0..=20 {
+            cluster.now = SimTime::from_nanos(before + (after - before) / 20 * part);
             out = kubectl(&mut cluster, command);
             same = out.stdout == entry.get("stdout").text()
                 && out.stderr == entry.get("stderr").text()

@@ -8,6 +8,7 @@ pub mod command;
 pub mod create;
 pub mod delete;
 pub mod drain;
+pub mod events;
 pub mod exec;
 pub mod failure;
 pub mod flags;
@@ -111,7 +112,6 @@ absent! {
     CP "kubectl cp" "Copy files and directories to and from containers";
     AUTH "kubectl auth" "Inspect authorization";
     DEBUG "kubectl debug" "Create debugging sessions for troubleshooting workloads and nodes";
-    EVENTS "kubectl events" "List events";
     DIFF "kubectl diff" "Diff the live version against a would-be applied version";
     APPLY "kubectl apply" "Apply a configuration to a resource by file name or stdin";
     REPLACE "kubectl replace" "Replace a resource by file name or stdin";
@@ -137,7 +137,7 @@ pub static ROOT: Root = Root {
         ),
         (
             "Troubleshooting and Debugging Commands",
-            &[&DESCRIBE, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &EVENTS],
+            &[&DESCRIBE, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &events::COMMAND],
         ),
         ("Advanced Commands", &[&DIFF, &APPLY, &patch::COMMAND, &REPLACE, &wait::COMMAND, &KUSTOMIZE]),
         ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &COMPLETION]),
