@@ -7,6 +7,7 @@ pub mod builder;
 pub mod command;
 pub mod create;
 pub mod delete;
+pub mod describe;
 pub mod drain;
 pub mod events;
 pub mod exec;
@@ -105,7 +106,6 @@ absent! {
     CERTIFICATE "kubectl certificate" "Modify certificate resources";
     CLUSTER_INFO "kubectl cluster-info" "Display cluster information";
     TOP "kubectl top" "Display resource (CPU/memory) usage";
-    DESCRIBE "kubectl describe" "Show details of a specific resource or group of resources";
     ATTACH "kubectl attach" "Attach to a running container";
     PORT_FORWARD "kubectl port-forward" "Forward one or more local ports to a pod";
     PROXY "kubectl proxy" "Run a proxy to the Kubernetes API server";
@@ -137,7 +137,7 @@ pub static ROOT: Root = Root {
         ),
         (
             "Troubleshooting and Debugging Commands",
-            &[&DESCRIBE, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &events::COMMAND],
+            &[&describe::COMMAND, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &events::COMMAND],
         ),
         ("Advanced Commands", &[&DIFF, &APPLY, &patch::COMMAND, &REPLACE, &wait::COMMAND, &KUSTOMIZE]),
         ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &COMPLETION]),

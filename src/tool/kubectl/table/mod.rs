@@ -11,9 +11,11 @@ mod policy;
 mod storage;
 mod workloads;
 
-pub use cluster::name_and_age;
+pub use cluster::{name_and_age, roles as node_roles};
 pub use extension::of_definition;
+pub use network::{host_port, load_balancer};
 pub use pods::status as pod_status;
+pub use storage::{access_modes, storage_class_of};
 
 use super::output::tabs::{TABLE, align};
 use super::output::terminal;
