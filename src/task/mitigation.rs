@@ -24,16 +24,18 @@ pub struct Condition {
     pub deployments: Vec<String>,
     /// Largest share of requests to an endpoint that may fail in the window.
     pub error_share_max: f64,
-    /// Longest wait for convergence.
+    /// Longest wait for workloads to converge.
     pub convergence_max_s: u64,
-    /// Length of the window.
+    /// Longest wait, after that, for the first second in which users are served: callers reconnect after a back-off of their own.
+    pub settling_max_s: u64,
+    /// Length of the window, which begins then.
     pub window_s: u64,
 }
 
 impl Default for Condition {
     fn default() -> Self {
-        // Five minutes of back-off and half a minute to start and stay up.
-        Condition { deployments: Vec::new(), error_share_max: 0.02, convergence_max_s: 330, window_s: 30 }
+        // Five minutes of back-off and half a minute to start; gRPC clients wait up to two minutes before they connect again.
+        Condition { deployments: Vec::new(), error_share_max: 0.02, convergence_max_s: 330, settling_max_s: 150, window_s: 30 }
     }
 }
 
@@ -67,17 +69,26 @@ pub fn grade_mitigation(
 
 /// What was seen while waiting for convergence and in the window after it.
 struct Window {
-    /// How long it took to converge; `None` when it did not.
-    converged_after: Option<Duration>,
+    /// How long it took until the window began; `None` when the workloads did not converge and stay up.
+    stood_after: Option<Duration>,
     /// The last reading.
     health: Health,
     /// Why the last window broke off, when one did.
     broke: Option<String>,
-    /// Requests in the window, by endpoint.
+    /// Requests in the window, by endpoint; when there was none, those of the last second.
     requests: Vec<(ArcStr, Observation)>,
 }
 
-/// Waits until all workloads have converged and stay so for the window, probing the endpoints in it.
+/// Workloads that have converged, since when, and the window.
+struct Standing {
+    since: SimTime,
+    first: Health,
+    /// When the window began: at the first second in which every request succeeded, or when the wait for one was over.
+    window: Option<SimTime>,
+}
+
+/// Waits until all workloads have converged and users are served, then probes the endpoints over the window. A workload that falls
+/// back begins the wait anew; requests that fail within the window do not, so that luck is not given a second chance.
 fn watch(
     cluster: &mut dyn Cluster,
     namespace: &str,
@@ -86,40 +97,43 @@ fn watch(
     endpoints: &[ArcStr],
 ) -> Result<Window, ApiError> {
     let start = cluster.now();
-    let last_start = start + Duration::from_secs(condition.convergence_max_s);
-    let mut since: Option<(SimTime, Health)> = None;
+    let seconds = Duration::from_secs;
+    let mut standing: Option<Standing> = None;
     let mut broke = None;
     let mut requests = fresh(endpoints);
-    let mut round = 0;
     loop {
-        let health = Health::read(cluster, namespace, baseline)?;
-        let now = cluster.now();
-        let restarted = since.as_ref().and_then(|(_, first)| health.restarted_since(first));
-        let crashed = restarted.map(|pod| format!("pod {pod} restarted"));
-        if let Some(reason) = crashed.or_else(|| health.problems.values().next().cloned())
-            && since.take().is_some()
+        let (health, now) = (Health::read(cluster, namespace, baseline)?, cluster.now());
+        let round = now.since(start).as_secs();
+        let restarted = standing.as_ref().and_then(|s| health.restarted_since(&s.first)).map(|pod| format!("pod {pod} restarted"));
+        if let Some(reason) = restarted.or_else(|| health.problems.values().next().cloned())
+            && standing.take().is_some()
         {
             broke = Some(reason);
+        }
+        if standing.is_none() && health.converged() && now.since(start) <= seconds(condition.convergence_max_s) {
+            standing = Some(Standing { since: now, first: health.clone(), window: None });
+        }
+        let Some(stand) = &mut standing else {
+            if now.since(start) >= seconds(condition.convergence_max_s) {
+                requests = fresh(endpoints);
+                probe(cluster, namespace, &mut requests, round);
+                return Ok(Window { stood_after: None, health, broke, requests });
+            }
+            cluster.wait(now + seconds(1), &[]);
+            continue;
+        };
+        if stand.window.is_none() {
             requests = fresh(endpoints);
         }
-        if health.converged() && now <= last_start && since.is_none() {
-            since = Some((now, health.clone()));
+        if stand.window.is_some_and(|window| now.since(window) >= seconds(condition.window_s)) {
+            return Ok(Window { stood_after: stand.window.map(|window| window.since(start)), health, broke: None, requests });
         }
-        let elapsed = since.as_ref().map(|(since, _)| now.since(*since));
-        if elapsed.is_some_and(|elapsed| elapsed >= Duration::from_secs(condition.window_s)) {
-            let converged_after = since.map(|(since, _)| since.since(start));
-            return Ok(Window { converged_after, health, broke: None, requests });
+        probe(cluster, namespace, &mut requests, round);
+        let served = requests.iter().all(|(_, seen)| seen.errors == 0);
+        if stand.window.is_none() && (served || now.since(stand.since) >= seconds(condition.settling_max_s)) {
+            stand.window = Some(now);
         }
-        if elapsed.is_none() && now >= last_start {
-            // Users' requests are counted all the same, so that the check says what they meet.
-            probe(cluster, namespace, &mut requests, round);
-            return Ok(Window { converged_after: None, health, broke, requests });
-        }
-        if elapsed.is_some() {
-            probe(cluster, namespace, &mut requests, round);
-        }
-        round += 1;
-        cluster.wait(now + Duration::from_secs(1), &[]);
+        cluster.wait(now + seconds(1), &[]);
     }
 }
 
@@ -167,7 +181,7 @@ impl Window {
     fn faulted(&self, condition: &Condition) -> Check {
         let name = format!("the faulted workloads converge and stay up for {} s", condition.window_s);
         let broken: Vec<&str> = condition.deployments.iter().filter_map(|d| self.health.problems.get(d)).map(String::as_str).collect();
-        match (self.converged_after, broken.is_empty()) {
+        match (self.stood_after, broken.is_empty()) {
             (Some(after), _) => Check::new(name, true, format!("{} after {} s", condition.deployments.join(", "), after.as_secs())),
             (None, false) => Check::new(name, false, broken.join("; ")),
             (None, true) => Check::new(name, self.broke.is_none(), self.broke.clone().unwrap_or_else(|| "up at the end".to_owned())),

@@ -11,6 +11,7 @@ mod hotel_fixture;
 mod kubectl_acting;
 mod kubectl_objects;
 mod kubelet;
+mod mitigation;
 mod network;
 mod recorded;
 mod tidy;
