@@ -9,15 +9,15 @@ use crate::fault::Undo;
 use crate::object;
 use crate::object::{Json, resource};
 use crate::problem::{Problem, Registry};
-use crate::reward::{Components, Meter};
+use crate::reward::{Components, Meter, Spent};
 use crate::rng::Key;
 use crate::shell::Shell;
 use crate::task::{Baseline, Check, Grade, Task, grade_answer, grade_mitigation};
 use crate::time::SimTime;
-use crate::tool::grammar::{Call, Dialect, parse};
+use crate::tool::grammar::{Call, parse};
 use crate::tool::observation::{OBSERVATION_LIMIT, cut};
 use crate::tool::shell_tool::workstation;
-use crate::tool::table::{Reply, Tool, ToolContext};
+use crate::tool::table::{self, Reply, Tool, ToolContext};
 use crate::trajectory::{Action, Recorder};
 use arcstr::ArcStr;
 use std::sync::Arc;
@@ -109,6 +109,7 @@ impl Episode {
             "seed" => seed.to_string(),
             "options" => options.to_json(),
             "cluster" => "sim",
+            "agent" => options.agent.as_deref(),
             "observation" => &*observation,
         };
         let info = Info {
@@ -122,7 +123,7 @@ impl Episode {
             reward_components: Components::default(),
             terminated_reason: None,
         };
-        Ok(Episode {
+        let mut episode = Episode {
             problem: problem.clone(),
             options: options.clone(),
             seed,
@@ -133,16 +134,20 @@ impl Episode {
             undo: begun.undo.map(Arc::new),
             first_observation: observation.into(),
             started,
-            meter: Meter::new(options.reward),
+            meter: Meter::new(options.reward, 0.0),
             actions: imbl::Vector::new(),
             recorder: Recorder::new(header),
             info,
-        })
+        };
+        let share = episode.ready_share();
+        episode.meter = Meter::new(options.reward, share);
+        Ok(episode)
     }
 
     /// Plays one step.
     pub(super) fn step(&mut self, action: Action) -> Step {
-        let thought = self.cluster.now() + Duration::from_secs_f64(self.options.step_seconds);
+        let before = self.cluster.now();
+        let thought = before + Duration::from_secs_f64(self.options.step_seconds);
         self.cluster.wait(thought, &[]);
         let (reply, valid) = self.act(&action);
         self.info.step += 1;
@@ -156,14 +161,8 @@ impl Episode {
             }
         };
         self.info.sim_time_s = self.cluster.now().since(self.started).as_secs_f64();
-        self.info.reward_components = match &end {
-            Some((_, grade)) => self.meter.end(grade.score),
-            None if self.meter.needs_health() => {
-                let share = self.ready_share();
-                self.meter.step(share)
-            }
-            None => self.meter.step(0.0),
-        };
+        let spent = Spent { seconds: self.cluster.now().since(before).as_secs_f64(), valid, ready_share: self.ready_share() };
+        self.info.reward_components = self.meter.step(spent, end.as_ref().map(|(_, grade)| grade.score));
         if let Some((reason, grade)) = &end {
             self.info.terminated_reason = Some(reason);
             self.info.success = Some(grade.success);
@@ -196,20 +195,12 @@ impl Episode {
                 return (Reply::Observation(text), false);
             }
         };
-        let tools = Arc::clone(&self.tools);
-        let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
-            return (Reply::Observation(unknown_tool(&call.name, &tools, dialect)), false);
-        };
-        match tool.bind(&call, dialect) {
-            Ok(arguments) => (self.run(tool, &arguments, dialect), true),
+        let (tools, who) = (Arc::clone(&self.tools), Identity::agent());
+        let mut context = ToolContext { cluster: &mut *self.cluster, who: &who, shell: &mut self.shell, dialect };
+        match table::run(&tools, &call, &mut context) {
+            Ok(reply) => (reply, true),
             Err(text) => (Reply::Observation(text), false),
         }
-    }
-
-    fn run(&mut self, tool: &Tool, arguments: &[Json], dialect: Dialect) -> Reply {
-        let who = Identity::agent();
-        let mut context = ToolContext { cluster: &mut *self.cluster, who: &who, shell: &mut self.shell, dialect };
-        (tool.handler)(&mut context, arguments)
     }
 
     /// Grades an answer, or the cluster: on a copy of it where there can be one, so that grading costs the agent nothing.
@@ -230,6 +221,9 @@ impl Episode {
 
     /// Share of the application's Deployments whose wanted replicas are available.
     fn ready_share(&mut self) -> f64 {
+        if !self.options.reward.needs_health() {
+            return 0.0;
+        }
         let Some(deployments) = resource::builtin_named("apps", "deployments") else { return 0.0 };
         let list = ApiRequest::list(deployments, Some(&self.problem.app.namespace));
         let items = self.cluster.api(&Identity::operator(), &list).map(crate::cluster::ApiReply::into_items).unwrap_or_default();
@@ -323,12 +317,4 @@ impl Episode {
 fn no_submission() -> Grade {
     let check = Check::new("a solution was submitted", false, "the steps were used up first");
     Grade::of(vec![check], object! {})
-}
-
-fn unknown_tool(name: &str, tools: &[Tool], dialect: Dialect) -> String {
-    if dialect == Dialect::Strict {
-        return format!("Invalid action: {name}");
-    }
-    let known: Vec<&str> = tools.iter().map(|tool| tool.name).collect();
-    format!("Invalid action: {name}. The API has: {}.", known.join(", "))
 }

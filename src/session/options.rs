@@ -1,8 +1,7 @@
 //! Options of a session: as written in JSON, checked once.
 
-use crate::object;
 use crate::object::Json;
-use crate::reward::RewardKind;
+use crate::reward::RewardConfig;
 use serde::{Deserialize, Serialize};
 
 /// Options of a session.
@@ -17,13 +16,15 @@ pub struct Options {
     pub load_rps: Option<f64>,
     /// AIOpsLab's own answer keys, grammar and names.
     pub strict: bool,
-    /// Which reward is paid.
-    pub reward: RewardKind,
+    /// What is paid.
+    pub reward: RewardConfig,
+    /// Who plays, for the trajectory's header.
+    pub agent: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_steps: 30, step_seconds: 10.0, load_rps: None, strict: false, reward: RewardKind::Sparse }
+        Options { max_steps: 30, step_seconds: 10.0, load_rps: None, strict: false, reward: RewardConfig::default(), agent: None }
     }
 }
 
@@ -59,13 +60,8 @@ impl Options {
 
     /// As recorded.
     pub fn to_json(&self) -> Json {
-        object! {
-            "max_steps" => self.max_steps,
-            "step_seconds" => self.step_seconds,
-            "load_rps" => self.load_rps,
-            "strict" => self.strict,
-            "reward" => match self.reward { RewardKind::Sparse => "sparse", RewardKind::Shaped => "shaped" },
-        }
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Json::parse(&text).unwrap_or_default()
     }
 }
 
@@ -75,8 +71,11 @@ mod tests {
 
     #[test]
     fn what_is_recorded_reads_back() {
-        let options = Options { max_steps: 3, load_rps: Some(7.5), reward: RewardKind::Shaped, ..Options::default() };
+        let options = Options { max_steps: 3, load_rps: Some(7.5), reward: RewardConfig::shaped(), ..Options::default() };
         assert_eq!(Options::parse(&options.to_json().to_compact()), Ok(options));
+        let costs =
+            Options { reward: RewardConfig { step_cost: 0.01, ..RewardConfig::default() }, agent: Some("a".into()), ..Options::default() };
+        assert_eq!(Options::parse(&costs.to_json().to_compact()), Ok(costs));
         assert_eq!(Options::parse("{}"), Ok(Options::default()));
     }
 

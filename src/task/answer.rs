@@ -14,6 +14,9 @@ pub struct Expected {
     /// Root causes, each by every name that is accepted for it; the first is AIOpsLab's. Empty when nothing is wrong.
     #[serde(default)]
     pub components: Vec<Vec<String>>,
+    /// Names that AIOpsLab accepts, where it accepts more than the first.
+    #[serde(default)]
+    pub strict_components: Vec<Vec<String>>,
     /// Accepted system levels; the first is AIOpsLab's.
     #[serde(default)]
     pub system_level: Vec<String>,
@@ -129,10 +132,14 @@ fn strict_localization(expected: &Expected, submission: &Json) -> Grade {
     let Some(answers) = texts(submission) else {
         return Grade::invalid(format!("{} is no list of names", shown(submission)), results(0.0, false, false));
     };
-    // Where AIOpsLab accepts either of two names, each alone is right.
-    let exact = answers.len() == expected.components.len()
-        && expected.components.iter().zip(&answers).all(|(cause, answer)| cause.iter().any(|name| name == answer));
-    let subset = expected.components.iter().all(|cause| cause.iter().any(|name| answers.contains(&name.as_str())));
+    let first = |cause: &Vec<String>| cause.first().cloned().into_iter().collect::<Vec<_>>();
+    let accepted: Vec<Vec<String>> = match expected.strict_components.as_slice() {
+        [] => expected.components.iter().map(first).collect(),
+        own => own.to_vec(),
+    };
+    let exact =
+        answers.len() == accepted.len() && accepted.iter().zip(&answers).all(|(cause, answer)| cause.iter().any(|name| name == answer));
+    let subset = accepted.iter().all(|cause| cause.iter().any(|name| answers.contains(&name.as_str())));
     let accuracy = if exact {
         100.0
     } else if subset && !answers.is_empty() {
@@ -200,6 +207,7 @@ mod tests {
     fn geo() -> Expected {
         Expected {
             components: vec![vec!["geo".into(), "mongodb-geo".into()]],
+            strict_components: vec![],
             system_level: vec!["Application".into(), "Virtualization".into()],
             fault_type: vec!["Misconfiguration".into()],
         }
@@ -257,6 +265,9 @@ mod tests {
         assert_eq!(grade(Task::Localization, &Expected::default(), array![], Dialect::Forgiving), RIGHT);
         assert_eq!(grade(Task::Localization, &geo(), array!["Geo"], Dialect::Strict), WRONG);
         assert_eq!(grade(Task::Localization, &geo(), array!["geo"], Dialect::Strict), RIGHT);
+        assert_eq!(grade(Task::Localization, &geo(), array!["mongodb-geo"], Dialect::Strict), WRONG);
+        let either = Expected { strict_components: vec![vec!["mongodb-geo".into(), "geo".into()]], ..geo() };
+        assert_eq!(grade(Task::Localization, &either, array!["mongodb-geo"], Dialect::Strict), RIGHT);
         let superset = grade_answer(Task::Localization, &geo(), &array!["geo", "x"], "ns", Dialect::Strict);
         assert_eq!((superset.success, superset.results.get("Localization Accuracy").as_f64()), (false, Some(50.0)));
     }

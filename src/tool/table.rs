@@ -142,7 +142,19 @@ pub fn run(tools: &[Tool], call: &Call, context: &mut ToolContext<'_>) -> Result
         });
     };
     let arguments = tool.bind(call, context.dialect)?;
-    Ok((tool.handler)(context, &arguments))
+    let reply = (tool.handler)(context, &arguments);
+    Ok(match (&reply, context.dialect) {
+        (Reply::Submission(_), Dialect::Strict) => Reply::Submission(strict_solution(call)),
+        _ => reply,
+    })
+}
+
+/// The solution that AIOpsLab stores: the only argument by position, else the list of them; those by name are lost.
+fn strict_solution(call: &Call) -> Json {
+    match call.args.as_slice() {
+        [only] => only.clone(),
+        all => Json::from(all.to_vec()),
+    }
 }
 
 impl Tool {
