@@ -26,6 +26,8 @@ pub fn deployment(name: &str, image: &str, extra: &str) -> String {
         "revisionHistoryLimit":10,"selector":{{"matchLabels":{{"app":"{name}"}}}},
         "strategy":{{"type":"RollingUpdate","rollingUpdate":{{"maxSurge":"25%","maxUnavailable":"25%"}}}},
         "template":{{"metadata":{{"labels":{{"app":"{name}"}}}},"spec":{{"restartPolicy":"Always","terminationGracePeriodSeconds":30,
+        "tolerations":[{{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}},
+        {{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}}],
         "containers":[{{"name":"main","image":"{image}","imagePullPolicy":"IfNotPresent","resources":{{}}{extra}}}]}}}}}}}}"#
     )
 }

@@ -5,6 +5,7 @@ mod api_admission;
 mod api_policy;
 mod api_server;
 mod cluster_fixture;
+mod controllers;
 mod episodes;
 mod hotel;
 mod hotel_fixture;

@@ -11,8 +11,19 @@ pub mod pods;
 pub mod selector;
 pub mod volumes;
 
+mod accounts;
+mod cron_job;
+mod daemon_set;
 mod deployment;
+mod disruption;
+mod endpoints;
+mod garbage;
+mod job;
+mod namespaces;
+mod node_lifecycle;
 mod replica_set;
+mod revisions;
+mod stateful_set;
 
 use super::queue::Ticket;
 use super::store::{Change, Key, Kind};
@@ -31,6 +42,17 @@ pub enum Loop {
     ReplicaSet,
     Claim,
     Volume,
+    Endpoints,
+    EndpointSlice,
+    Garbage,
+    Namespace,
+    Accounts,
+    Node,
+    Disruption,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
 }
 
 /// State that lives with the world.
@@ -40,6 +62,8 @@ pub struct State {
     due: OrdMap<(Loop, Key), (SimTime, Ticket)>,
     /// How often in a row a key has failed.
     failures: OrdMap<(Loop, Key), u32>,
+    /// Pods that are to leave a tainted node, and when.
+    evictions: OrdMap<Key, SimTime>,
     /// The event recorder's memory.
     pub events: events::State,
 }
@@ -62,19 +86,47 @@ type Outcome = Result<(), ApiError>;
 /// Takes note of a change.
 pub fn on_change(world: &mut World, change: &Change) {
     match change.key.kind {
+        Kind::EVENT | Kind::LEASE => return,
         Kind::DEPLOYMENT => enqueue(world, Loop::Deployment, change.key.clone()),
         Kind::REPLICA_SET => {
             enqueue(world, Loop::ReplicaSet, change.key.clone());
             deployment::on_replica_set(world, change);
         }
-        Kind::POD => {
-            replica_set::on_pod(world, change);
-            deployment::on_pod(world, change);
-            volumes::on_change(world, change);
-        }
+        Kind::POD => on_pod(world, change),
         Kind::PVC | Kind::PV => volumes::on_change(world, change),
+        Kind::SERVICE | Kind::ENDPOINTS | Kind::ENDPOINT_SLICE => endpoints::on_change(world, change),
+        Kind::NAMESPACE => {
+            namespaces::on_change(world, change);
+            accounts::on_change(world, change);
+        }
+        Kind::SERVICE_ACCOUNT | Kind::CONFIG_MAP => accounts::on_change(world, change),
+        Kind::STATEFUL_SET => enqueue(world, Loop::StatefulSet, change.key.clone()),
+        Kind::DAEMON_SET => enqueue(world, Loop::DaemonSet, change.key.clone()),
+        Kind::JOB => {
+            job::on_job(world, change);
+            cron_job::on_change(world, change);
+        }
+        Kind::CRON_JOB => cron_job::on_change(world, change),
+        Kind::NODE => {
+            node_lifecycle::on_change(world, change);
+            daemon_set::on_change(world, change);
+        }
+        Kind::PDB => disruption::on_change(world, change),
         _ => {}
     }
+    garbage::on_change(world, change);
+}
+
+fn on_pod(world: &mut World, change: &Change) {
+    replica_set::on_pod(world, change);
+    deployment::on_pod(world, change);
+    volumes::on_change(world, change);
+    endpoints::on_change(world, change);
+    node_lifecycle::on_change(world, change);
+    disruption::on_change(world, change);
+    stateful_set::on_pod(world, change);
+    daemon_set::on_change(world, change);
+    job::on_pod(world, change);
 }
 
 /// Does a piece of work that is due.
@@ -86,6 +138,17 @@ pub fn handle(world: &mut World, work: Work) {
         Loop::ReplicaSet => replica_set::sync(world, &key),
         Loop::Claim => volumes::sync_claim(world, &key),
         Loop::Volume => volumes::sync_volume(world, &key),
+        Loop::Endpoints => endpoints::sync(world, &key),
+        Loop::EndpointSlice => endpoints::sync_slices(world, &key),
+        Loop::Garbage => garbage::sync(world, &key),
+        Loop::Namespace => namespaces::sync(world, &key),
+        Loop::Accounts => accounts::sync(world, &key),
+        Loop::Node => node_lifecycle::sync(world, &key),
+        Loop::Disruption => disruption::sync(world, &key),
+        Loop::StatefulSet => stateful_set::sync(world, &key),
+        Loop::DaemonSet => daemon_set::sync(world, &key),
+        Loop::Job => job::sync(world, &key),
+        Loop::CronJob => cron_job::sync(world, &key),
     };
     match outcome {
         Ok(()) => {
@@ -123,10 +186,14 @@ fn retry(world: &mut World, which: Loop, key: Key) {
 }
 
 /// A node's kubelet stopped: its lease will not be renewed any more.
-pub fn on_kubelet_stopped(_world: &mut World, _node: &str) {}
+pub fn on_kubelet_stopped(world: &mut World, node: &str) {
+    node_lifecycle::on_stopped(world, node);
+}
 
 /// A node's kubelet runs again.
-pub fn on_kubelet_started(_world: &mut World, _node: &str) {}
+pub fn on_kubelet_started(world: &mut World, node: &str) {
+    node_lifecycle::on_started(world, node);
+}
 
 /// In whose name a controller of kube-controller-manager writes.
 pub fn identity(controller: &str) -> Identity {

@@ -22,7 +22,9 @@ mod stop;
 mod sync;
 mod volumes;
 
-pub use nodes::{NodeSpec, is_node_running, lease_renewed_at, nodes_with_image, preload, project, register_node, start_node, stop_node};
+pub use nodes::{
+    NodeSpec, about_node, is_node_running, lease_renewed_at, nodes_with_image, preload, project, register_node, start_node, stop_node,
+};
 pub use pod::{Container, Instance, Pod, Stage};
 pub use probes::ProbeOutcome;
 

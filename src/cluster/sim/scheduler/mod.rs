@@ -26,6 +26,7 @@ use imbl::OrdMap;
 use std::cmp::Reverse;
 use std::time::Duration;
 
+pub use affinity::{node_fits, tolerates, untolerated};
 pub use resources::Usage;
 pub use volumes::{claim_names, reaches};
 

@@ -3,7 +3,7 @@
 //! Not modelled: `deprecated.deployment.rollback.to` (kubectl's undo patches the template itself).
 
 mod rolling;
-mod sets;
+pub mod sets;
 mod status;
 
 use super::pods::{self, is_controlled_by};
@@ -47,7 +47,7 @@ impl Plan {
 }
 
 /// A whole number, or a percentage of `total` rounded up or down.
-pub(super) fn scaled(value: &Json, total: i64, up: bool) -> i64 {
+pub fn scaled(value: &Json, total: i64, up: bool) -> i64 {
     if let Some(number) = value.as_i64() {
         return number;
     }
