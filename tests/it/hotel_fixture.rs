@@ -8,10 +8,10 @@ use aiopslab::cluster::sim::programs::mongo;
 use aiopslab::cluster::sim::store::{Key, Kind};
 use aiopslab::cluster::sim::world::World;
 use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery, TelemetryReply};
+use aiopslab::object;
 use aiopslab::object::{Json, Object};
 use aiopslab::time::SimTime;
 use aiopslab::workload::{Arrivals, Workload};
-use aiopslab::{array, object};
 use std::time::Duration;
 
 /// The application's namespace.
@@ -84,42 +84,7 @@ impl Hotel {
     /// Lets seconds pass.
     pub fn run(&mut self, seconds: f64) {
         let until = self.world().now + Duration::from_secs_f64(seconds);
-        while self.world().now < until {
-            self.write_endpoints();
-            let next = (self.world().now + Duration::from_millis(100)).min(until);
-            self.world_mut().run_until(next);
-        }
-        self.write_endpoints();
-    }
-
-    /// Stands in for the EndpointSlice controller.
-    fn write_endpoints(&mut self) {
-        let services: Vec<Object> = self.world().store.list(Kind::SERVICE, Some(NS)).cloned().collect();
-        for service in services {
-            let slice = self.slice_of(&service);
-            let key = Key::of(Kind::ENDPOINT_SLICE, &slice);
-            let same = self.world().store.get(&key).is_some_and(|old| old.get("endpoints") == slice.get("endpoints"));
-            if !same {
-                self.world_mut().store.put(key, slice);
-            }
-        }
-    }
-
-    fn slice_of(&self, service: &Object) -> Object {
-        let selector = service.spec().get("selector");
-        let selects = |pod: &&Object| selector.entries().all(|(k, v)| pod.meta().get("labels").get(k) == v);
-        let pods = self.world().store.list(Kind::POD, Some(NS)).filter(selects).filter(|pod| !pod.status().get("podIP").is_empty());
-        let endpoint = |pod: &Object| {
-            let ready = pod.condition("Ready").is_some_and(|c| c.get("status").text() == "True") && !pod.is_terminating();
-            let conditions = object! { "ready" => ready, "serving" => ready, "terminating" => pod.is_terminating() };
-            object! { "addresses" => array![pod.status().get("podIP")], "conditions" => conditions, "nodeName" => pod.spec().get("nodeName") }
-        };
-        let endpoints: Json = pods.map(endpoint).collect();
-        let port = |p: &Json| object! { "name" => p.get("name"), "port" => p.get("targetPort"), "protocol" => p.get("protocol").as_str().unwrap_or("TCP") };
-        let ports: Json = service.spec().get("ports").items().iter().map(port).collect();
-        let labels = object! { "kubernetes.io/service-name" => service.name() };
-        let meta = object! { "name" => format!("{}-abcde", service.name()), "namespace" => NS, "labels" => labels };
-        Object(object! { "metadata" => meta, "endpoints" => endpoints, "ports" => ports })
+        self.world_mut().run_until(until);
     }
 
     /// Puts the application's own mix on it.

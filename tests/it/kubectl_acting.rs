@@ -41,6 +41,7 @@ impl Terminal {
     fn new() -> Self {
         let mut terminal = Terminal { cluster: SimCluster::new(Fixture::new(1).world), files: Memory::default() };
         terminal.put(object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => NAMESPACE } });
+        terminal.pass(1);
         terminal
     }
 
@@ -370,7 +371,8 @@ $ kubectl delete hpa web
 $ kubectl delete hpa web --ignore-not-found
 $ kubectl delete cm --all
 configmap "conf" deleted from shop namespace
-$ kubectl delete cm --all
+configmap "kube-root-ca.crt" deleted from shop namespace
+$ kubectl delete cm -l app=nope
 No resources found
 $ kubectl delete deploy web --dry-run=client
 deployment.apps "web" deleted from shop namespace (dry run)
