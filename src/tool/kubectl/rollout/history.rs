@@ -1,7 +1,6 @@
 //! `kubectl rollout history`: the revisions of a workload, and reading them for `undo`.
 
-use super::status::group_kind;
-use super::targets;
+use super::{group_kind, targets};
 use crate::cluster::{ApiRequest, Options};
 use crate::object::{Json, Object};
 use crate::tool::kubectl::builder::{FILENAME, Info, SELECTOR};
