@@ -147,7 +147,11 @@ pub fn create(
     let mut tries = 1;
     while world.store.get(&key).is_some() {
         if !generated || tries == GENERATE_NAME_TRIES {
-            return Err(errors::already_exists(&resource, &key.name));
+            let mut error = errors::already_exists(&resource, &key.name);
+            if world.store.get(&key).is_some_and(Object::is_terminating) {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         tries += 1;
         name_by_prefix(world, &mut object);
