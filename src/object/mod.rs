@@ -13,7 +13,6 @@ pub mod quantity;
 pub mod resource;
 pub mod schema;
 pub mod selector;
-pub mod unified_diff;
 
 pub use field_selector::FieldSelector;
 pub use json::{Json, Map, NULL};

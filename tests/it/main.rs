@@ -8,7 +8,6 @@ mod cluster_fixture;
 mod controllers;
 mod episodes;
 mod hotel;
-mod hotel_faults;
 mod hotel_fixture;
 mod kubectl_acting;
 mod kubectl_objects;
