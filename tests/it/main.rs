@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
 mod agent_texts;
+mod attacks;
 mod api_admission;
 mod api_policy;
 mod api_server;

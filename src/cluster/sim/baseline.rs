@@ -62,6 +62,7 @@ fn build(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<World, 
     preload(&mut world, app);
     let mut cluster = SimCluster::new(world);
     deploy(&mut cluster, app, strict)?;
+    api::bootstrap::grant(&mut cluster.world, &app.namespace)?;
     drive(&mut cluster, app)?;
     cluster.world.run_until(SETTLED_AT);
     Ok(cluster.world)
