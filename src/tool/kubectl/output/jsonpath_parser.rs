@@ -263,7 +263,7 @@ fn slice(text: &str) -> Result<Slice, String> {
 }
 
 /// A quoted text's content with Go's escapes resolved.
-fn unescape(body: &str, quote: char) -> Option<String> {
+pub fn unescape(body: &str, quote: char) -> Option<String> {
     let mut out = String::new();
     let mut chars = body.chars();
     while let Some(c) = chars.next() {

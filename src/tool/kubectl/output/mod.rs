@@ -7,6 +7,7 @@ pub mod jsonpath_parser;
 pub mod sort_by;
 pub mod sorting;
 pub mod tabs;
+pub mod template;
 pub mod values;
 pub mod yaml;
 
@@ -16,6 +17,7 @@ use super::flags::Flag;
 use crate::object::Json;
 use columns::{Columns, NO_COLUMNS};
 use jsonpath::JsonPath;
+use template::Template;
 
 /// `-o` and what belongs to it, for every command that prints objects.
 pub static OUTPUT: &[Flag] = &[
@@ -66,6 +68,13 @@ pub enum Printer {
         /// As it was written.
         template: String,
     },
+    /// `-o go-template=…`.
+    Template {
+        /// The parsed template.
+        parsed: Template,
+        /// As it was written.
+        template: String,
+    },
     /// `-o custom-columns=…`.
     Columns(Columns),
 }
@@ -110,17 +119,22 @@ impl Printer {
     /// # Errors
     /// A missing or malformed template.
     pub fn of_template(call: &mut Call<'_, '_>, format: &str) -> Result<Option<Printer>, Failure> {
-        let Some((kind, mut template)) = split_format(call, format, &["jsonpath", "jsonpath-as-json", "jsonpath-file"]) else {
-            return Ok(None);
-        };
+        let kinds = ["jsonpath", "jsonpath-as-json", "jsonpath-file", "go-template", "go-template-file", "template", "templatefile"];
+        let Some((kind, mut template)) = split_format(call, format, &kinds) else { return Ok(None) };
         if template.is_empty() {
             return Err("template format specified but no template given".into());
         }
         if kind.ends_with("file") {
             template = read_template(call, &template).map_err(|why| format!("error reading --template {template}, {why}"))?;
         }
+        let allow_missing = call.flags.on("allow-missing-template-keys");
+        if !kind.starts_with("jsonpath") {
+            let mut parsed = Template::parse(&template).map_err(|error| format!("error parsing template {template}, {error}"))?;
+            parsed.allow_missing = allow_missing;
+            return Ok(Some(Printer::Template { parsed, template }));
+        }
         let mut path = JsonPath::parse(&template).map_err(|error| format!("error parsing jsonpath {template}, {error}"))?;
-        path.allow_missing = call.flags.on("allow-missing-template-keys");
+        path.allow_missing = allow_missing;
         path.as_json = kind == "jsonpath-as-json";
         Ok(Some(Printer::Path { path, template }))
     }
@@ -165,6 +179,12 @@ impl Printer {
             Printer::Path { path, template } => {
                 path.print(object, out).map_err(|error| path_failure(&error, template, object))?;
             }
+            Printer::Template { parsed, template } => {
+                if let Err(error) = parsed.print(object, out) {
+                    out.push_str(&template_dump(&error, template, object));
+                    return Err(format!("error executing template {}: {error}", quote(template)).into());
+                }
+            }
             Printer::Columns(columns) => columns.print(object, out)?,
         }
         Ok(())
@@ -197,6 +217,15 @@ fn path_failure(error: &str, template: &str, object: &Json) -> Failure {
         values::source(object)
     );
     format!("error executing jsonpath {}: {dump}\n", quote(template)).into()
+}
+
+fn template_dump(error: &str, template: &str, object: &Json) -> String {
+    let mut data = String::new();
+    json::compact(object, &mut data);
+    format!(
+        "Error executing template: {error}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{template}\n\traw data was:\n\t\t{data}\n\tobject given to template engine was:\n\t\t{}\n\n",
+        values::plain(object)
+    )
 }
 
 /// The objects of a list; `None` when the object is no list.
