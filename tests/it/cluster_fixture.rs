@@ -1,6 +1,6 @@
 //! A small simulated cluster for timelines: two nodes, a namespace `app`, a catalogue with images that only wait.
 
-use aiopslab::app::{Catalog, Executable, Image, OnTerm, Program};
+use aiopslab::app::{Behaviour, Body, Catalog, Executable, Handler, Image, Listen, Memory, OnTerm, Port, Program, Protocol, Reply, Start};
 use aiopslab::cluster::Identity;
 use aiopslab::cluster::sim::history::RunId;
 use aiopslab::cluster::sim::kubelet::{self, NodeSpec};
@@ -32,9 +32,39 @@ pub fn deployment(name: &str, image: &str, extra: &str) -> String {
     )
 }
 
-fn image(name: &str, tags: &[&str]) -> Arc<Image> {
-    let program = Program { on_term: OnTerm::Default(2), ..(*Program::command()).clone() };
-    let executables = [(ArcStr::from("app"), (ArcStr::from("/usr/bin"), Executable::Program(Arc::new(program))))];
+/// A program that does these steps when it starts.
+fn program(start: Vec<Start>) -> Program {
+    Program { on_term: OnTerm::Default(2), behaviour: Behaviour::Service, start, ..(*Program::command()).clone() }
+}
+
+/// The programs of `tests/fidelity/app`, as far as timelines need them.
+fn programs() -> Vec<(&'static str, Program)> {
+    let listen = Start::Listen(vec![Listen { port: Port::Fixed(8080), protocol: Protocol::Http, udp: false }]);
+    let unhealthy = Handler {
+        methods: Vec::new(),
+        path: "/healthz".into(),
+        exact: true,
+        span: None,
+        checks: Vec::new(),
+        steps: Vec::new(),
+        reply: Reply { status: 503, headers: Vec::new(), body: Body::Text("unhealthy".into()) },
+        error_status: 500,
+    };
+    let polite = OnTerm::Graceful { code: 0, after: Duration::from_millis(5) };
+    let greedy = Memory { start: 64 << 20, working: 64 << 20 };
+    vec![
+        ("idle", program(vec![Start::Serve])),
+        ("web", program(vec![listen.clone(), Start::Serve])),
+        ("crash", program(vec![Start::Exit(1)])),
+        ("done", program(vec![Start::Exit(0)])),
+        ("init", program(vec![Start::Exit(0)])),
+        ("eat", Program { memory: greedy, ..program(vec![Start::Serve]) }),
+        ("unready", Program { handlers: vec![Arc::new(unhealthy)], on_term: polite, ..program(vec![listen, Start::Serve]) }),
+    ]
+}
+
+fn image(name: &str, tags: &[&str], folder: &str, programs: Vec<(&str, Program)>) -> Arc<Image> {
+    let entry = |(name, program): (&str, Program)| (ArcStr::from(name), (ArcStr::from(folder), Executable::Program(Arc::new(program))));
     Arc::new(Image {
         repositories: vec![format!("docker.io/{name}").into()],
         tags: tags.iter().map(|t| ArcStr::from(*t)).collect(),
@@ -46,16 +76,23 @@ fn image(name: &str, tags: &[&str]) -> Arc<Image> {
         user: "root".into(),
         shell: None,
         os: "Debian GNU/Linux 12 (bookworm)".into(),
-        executables: executables.into_iter().collect(),
+        executables: programs.into_iter().map(entry).collect(),
         files: Default::default(),
         size_bytes: 30_000_000,
     })
 }
 
+fn images() -> Vec<Arc<Image>> {
+    let app = vec![("app", program(vec![Start::Serve]))];
+    let mut all = vec![image("img/app", &["1", "2"], "/usr/bin", app)];
+    all.extend(["web", "worker", "tools"].map(|name| image(&format!("fidelity/{name}"), &["1.0"], "", programs())));
+    all
+}
+
 impl Fixture {
     /// A cluster with two nodes.
     pub fn new(seed: u64) -> Self {
-        let catalog = Catalog { images: vec![image("img/app", &["1", "2"])], apps: Vec::new(), registries: vec!["docker.io".into()] };
+        let catalog = Catalog { images: images(), apps: Vec::new(), registries: vec!["docker.io".into()] };
         let mut world = World::new(SimTime::from_secs(1_767_225_600), seed, Arc::new(catalog));
         for namespace in ["default", "kube-system", "app"] {
             let object = aiopslab::object! { "metadata" => aiopslab::object! { "name" => namespace } };
@@ -75,7 +112,7 @@ impl Fixture {
         let mut fixture = Fixture { world };
         fixture.run(1.0);
         for node in ["node-1", "node-2"] {
-            for image in ["img/app:1", "img/app:2"] {
+            for image in ["img/app:1", "img/app:2", "fidelity/web:1.0", "fidelity/worker:1.0", "fidelity/tools:1.0"] {
                 kubelet::preload(&mut fixture.world, node, image);
             }
         }

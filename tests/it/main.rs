@@ -8,6 +8,7 @@ mod api_server;
 mod cluster_fixture;
 mod controllers;
 mod episodes;
+mod failing;
 mod hotel;
 mod hotel_fixture;
 mod kubectl_acting;

@@ -317,42 +317,17 @@ pub fn cluster_dns(world: &mut World) -> Result<(), ApiError> {
     put(world, Kind::DEPLOYMENT, SPACE, deployment).map(drop)
 }
 
-/// How often a kubelet reports a status that does not change.
-const REPORT_S: u64 = 300;
 /// How often a Lease is renewed.
 const RENEW_S: u64 = 10;
 
-/// An object as it reads at this instant: a node's heartbeats and a Lease's renewal go on without being written.
+/// A control plane's Lease as it reads at this instant: its renewal goes on without being written. (Nodes' are the kubelets'.)
 pub fn project(world: &World, key: &Key, object: Object) -> Object {
-    let since = |text: &str, every: u64| {
-        let start = crate::time::SimTime::parse_rfc3339(text)?;
-        let passed = world.now.since(start).as_secs();
-        Some(start + std::time::Duration::from_secs(passed - passed % every))
-    };
     let mut object = object;
-    match key.kind {
-        Kind::LEASE if alive(world, key) => {
-            if let Some(at) = since(object.spec().get("renewTime").text(), RENEW_S) {
-                object.set_at(&["spec", "renewTime"], at.rfc3339_micro());
-            }
-        }
-        Kind::NODE if object.condition("Ready").is_some_and(|c| c.get("status").text() != "Unknown") => {
-            for condition in object.get_mut("status").get_mut("conditions").items_mut() {
-                if let Some(at) = since(condition.get("lastHeartbeatTime").text(), REPORT_S) {
-                    condition.set("lastHeartbeatTime", at.rfc3339());
-                }
-            }
-        }
-        _ => {}
+    let start = crate::time::SimTime::parse_rfc3339(object.spec().get("renewTime").text());
+    if let Some(start) = start.filter(|_| key.namespace == "kube-system") {
+        let passed = world.now.since(start).as_secs();
+        let at = start + std::time::Duration::from_secs(passed - passed % RENEW_S);
+        object.set_at(&["spec", "renewTime"], at.rfc3339_micro());
     }
     object
-}
-
-/// Whether the holder of a Lease still renews it.
-fn alive(world: &World, lease: &Key) -> bool {
-    if lease.namespace != "kube-node-lease" {
-        return lease.namespace == "kube-system";
-    }
-    let node = world.store.get(&Key::new(Kind::NODE, "", lease.name.clone()));
-    node.and_then(|node| node.condition("Ready")).is_some_and(|c| c.get("status").text() != "Unknown")
 }

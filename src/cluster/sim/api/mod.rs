@@ -21,6 +21,8 @@ pub mod update;
 pub mod validation;
 pub mod write;
 
+use super::controllers::events;
+use super::kubelet;
 use super::store::{Key, Kind};
 use super::world::World;
 use crate::cluster::{ApiError, ApiReply, ApiRequest, Body, Identity, ReplyBody, Verb};
@@ -77,6 +79,9 @@ fn get(world: &World, call: &Call) -> Result<ReplyBody, ApiError> {
         Some(part) => subresources::read(world, call, part)?,
         None => write::existing(world, &call.key())?,
     };
+    if !is_kept(world, &call.key(), &object) {
+        return Err(ApiError::not_found(&call.resource, &call.key().name));
+    }
     Ok(ReplyBody::Object(as_read(world, &call.key(), object)))
 }
 
@@ -97,14 +102,24 @@ fn deletion_of(request: &ApiRequest) -> Deletion {
 
 /// What changes by the clock alone is computed when read.
 fn as_read(world: &World, key: &Key, object: Object) -> Object {
-    if matches!(key.kind, Kind::NODE | Kind::LEASE) { bootstrap::project(world, key, object) } else { object }
+    match key.kind {
+        Kind::NODE => kubelet::project(world, key.kind, &object),
+        Kind::LEASE if key.namespace == "kube-node-lease" => kubelet::project(world, key.kind, &object),
+        Kind::LEASE => bootstrap::project(world, key, object),
+        _ => object,
+    }
+}
+
+/// Whether an object is still there: Events expire by the clock alone.
+fn is_kept(world: &World, key: &Key, object: &Object) -> bool {
+    key.kind != Kind::EVENT || !events::expired(object, world.now)
 }
 
 /// Keys and objects that a collection request is about.
 fn selected(world: &World, call: &Call) -> Result<Vec<(Key, Object)>, ApiError> {
     let options = &call.request.options;
     let namespace = call.request.namespace.as_deref().filter(|_| call.resource.namespaced);
-    let all = world.store.list_keyed(call.kind, namespace);
+    let all = world.store.list_keyed(call.kind, namespace).filter(|(key, object)| is_kept(world, key, object));
     let (labels, fields) = (&options.label_selector, &options.field_selector);
     if labels.is_empty() && fields.is_empty() {
         return Ok(all.map(|(key, object)| (key.clone(), object.clone())).collect());

@@ -140,6 +140,10 @@ pub fn create(
     let generated = identify(world, &resource, namespace, &mut object)?;
     defaults::apply(kind, &resource, &mut object);
     admission::mutate(world, who, kind, &mut object)?;
+    // A name is generated after the plug-ins that change objects, whose refusals therefore name the prefix.
+    if generated {
+        name_by_prefix(world, &mut object);
+    }
     strategy::prepare_for_create(world, kind, &resource, &mut object)?;
     validation::on_create(world, kind, &resource, &object)?;
     admission::validate_create(world, kind, &object, notes)?;
@@ -190,7 +194,8 @@ fn identify(world: &mut World, resource: &ResourceRef, namespace: &str, object: 
     meta.set("uid", uid);
     let generated = object.name().is_empty() && !object.meta().get("generateName").text().is_empty();
     if generated {
-        name_by_prefix(world, object);
+        let prefix = object.meta().get("generateName").clone();
+        object.set_at(&["metadata", "name"], prefix);
     }
     Ok(generated)
 }

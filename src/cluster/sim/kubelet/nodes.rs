@@ -196,35 +196,34 @@ pub fn about_node(node: &Object) -> Json {
 /// When a node's lease was last renewed.
 pub fn lease_renewed_at(world: &World, node: &str) -> Option<SimTime> {
     let found = world.kubelet.nodes.get(node)?;
-    let until = found.stopped_at.unwrap_or(world.now);
-    let periods = (until - found.started_at).as_secs() / LEASE_EVERY.as_secs();
-    Some(found.started_at + LEASE_EVERY * u32::try_from(periods).unwrap_or(u32::MAX))
+    Some(last_period(found.started_at, found.stopped_at.unwrap_or(world.now), LEASE_EVERY))
 }
 
-/// A Node or Lease as it reads now, with the heartbeats that time alone has brought.
+/// A Node or its Lease as it reads now, with the heartbeats that time alone has brought.
 pub fn project(world: &World, kind: Kind, object: &Object) -> Object {
-    if kind == Kind::LEASE && object.namespace() == "kube-node-lease" {
-        let mut lease = object.clone();
-        if let Some(at) = lease_renewed_at(world, object.name()) {
-            lease.set_at(&["spec", "renewTime"], at.rfc3339_micro());
+    let until = world.kubelet.nodes.get(object.name()).and_then(|n| n.stopped_at).unwrap_or(world.now);
+    let mut read = object.clone();
+    if kind == Kind::LEASE {
+        let written = SimTime::parse_rfc3339(object.spec().get("renewTime").text());
+        let renewed = lease_renewed_at(world, object.name()).or_else(|| written.map(|at| last_period(at, until, LEASE_EVERY)));
+        if let Some(at) = renewed {
+            read.set_at(&["spec", "renewTime"], at.rfc3339_micro());
         }
-        return lease;
+        return read;
     }
-    if kind != Kind::NODE {
-        return object.clone();
-    }
-    let Some(found) = world.kubelet.nodes.get(object.name()) else { return object.clone() };
-    let until = found.stopped_at.unwrap_or(world.now);
-    let mut node = object.clone();
-    for condition in node.at_mut(&["status", "conditions"]).items_mut() {
+    for condition in read.at_mut(&["status", "conditions"]).items_mut() {
         let Some(last) = SimTime::parse_rfc3339(condition.get("lastHeartbeatTime").text()) else { continue };
-        if condition.get("reason").text() == "NodeStatusUnknown" || last >= until {
-            continue;
+        if condition.get("reason").text() != "NodeStatusUnknown" && last < until {
+            condition.set("lastHeartbeatTime", last_period(last, until, REPORT_EVERY).rfc3339());
         }
-        let periods = u32::try_from((until - last).as_secs() / REPORT_EVERY.as_secs()).unwrap_or(u32::MAX);
-        condition.set("lastHeartbeatTime", (last + REPORT_EVERY * periods).rfc3339());
     }
-    node
+    read
+}
+
+/// The last instant not after `until` that is a whole number of periods after `start`.
+fn last_period(start: SimTime, until: SimTime, every: Duration) -> SimTime {
+    let periods = (until - start).as_secs() / every.as_secs().max(1);
+    start + every * u32::try_from(periods).unwrap_or(u32::MAX)
 }
 
 /// A node's address.

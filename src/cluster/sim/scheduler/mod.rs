@@ -190,13 +190,9 @@ fn set_condition(status: &mut Json, condition: Json) {
 }
 
 fn bind(world: &mut World, pod: &Object, key: &Key, node: &ArcStr) {
-    let mut bound = pod.clone();
-    bound.set_at(&["spec", "nodeName"], node);
-    bound.at_mut(&["status"]).remove("nominatedNodeName");
-    let scheduled = condition(world, pod, "True");
-    set_condition(bound.get_mut("status"), scheduled);
-    // The binding subresource: it sets the node and the condition in one write and leaves the generation alone.
-    world.store.put(key.clone(), bound);
+    if world.bind(key, node).is_err() {
+        return;
+    }
     let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
     events::record_series(world, NAME, pod, Severity::Normal, ("Scheduled", "Binding", &message));
 }
