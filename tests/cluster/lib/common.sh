@@ -34,17 +34,6 @@ start() {
   echo $! >"$run/$name.pid"
 }
 
-# stop NAME: end a process of `start` and wait until it is gone
-stop() {
-  [ -f "$run/$1.pid" ] || return 0
-  local pid; pid=$(cat "$run/$1.pid")
-  kill -CONT "$pid" 2>/dev/null || true
-  kill "$pid" 2>/dev/null || true
-  for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-  kill -KILL "$pid" 2>/dev/null || true
-  rm -f "$run/$1.pid"
-}
-
 # until_true SECONDS WHAT COMMAND...: retry four times a second
 until_true() {
   local seconds=$1 what=$2; shift 2

@@ -62,36 +62,30 @@ cluster_signal() {
   fi
 }
 
+# All state is thrown away, so nothing needs to end in good order: kill what was started, the containers by their cgroups and
+# containerd's shims by their working directory, and what lived in the nodes' namespaces is gone with its last process.
 cluster_down() {
   [ -d "$run" ] || return 0
-  local i pid socket container name
-  stop controller-manager
-  stop scheduler
-  for i in $(running_nodes); do
-    stop "kubelet-$i"; stop "proxy-$i"
-    socket=$(node_socket "$i")
-    if [ -S "$socket" ]; then
-      for container in $(ctr -a "$socket" -n k8s.io tasks ls -q); do
-        ctr -a "$socket" -n k8s.io tasks kill -s KILL "$container" >/dev/null 2>&1 || true
-      done
-      sleep 0.5
-      for container in $(ctr -a "$socket" -n k8s.io containers ls -q); do
-        ctr -a "$socket" -n k8s.io tasks rm -f "$container" >/dev/null 2>&1 || true
-      done
-    fi
-    stop "containerd-$i"; stop "mounts-$i"
+  local file name tree directory
+  for file in "$run"/*.pid; do
+    [ ! -f "$file" ] || kill -KILL "$(cat "$file")" 2>/dev/null || true
   done
-  stop apiserver
-  stop etcd
-  for pid in $(leftover_processes); do kill -KILL "$pid" 2>/dev/null || true; done
+  for _ in $(seq 20); do
+    leftover_processes | xargs -r kill -KILL 2>/dev/null || true
+    [ -n "$(leftover_processes)" ] || break
+    sleep 0.25
+  done
   for name in $(ip netns list | awk '/^aiopslab-node-/ {print $1}'); do ip netns del "$name"; done
   ip link del "$bridge" 2>/dev/null || true   # its routes go with it
-  local tree
   for tree in /sys/fs/cgroup/"$cgroup" /sys/fs/cgroup/*/"$cgroup"; do
     [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} \; 2>/dev/null || true
   done
   rm -rf "$run"
-  rmdir /run/containerd /run/netns 2>/dev/null || true
+  [ -n "$(ip netns list)" ] || umount /run/netns 2>/dev/null || true   # which `ip netns add` mounts on itself
+  for directory in /run/containerd /run/netns; do
+    # never while it is a mount point of some other namespace: rmdir would take the mount away there
+    grep -qs " $directory " /proc/[0-9]*/mountinfo || rmdir "$directory" 2>/dev/null || true
+  done
 }
 
 # Processes that still sit in one of the cluster's cgroups (containers) or work in its state (containerd's shims).
