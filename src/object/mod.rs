@@ -13,6 +13,7 @@ pub mod quantity;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod unified_diff;
 
 pub use field_selector::FieldSelector;
 pub use json::{Json, Map, NULL};

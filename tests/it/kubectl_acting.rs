@@ -65,6 +65,7 @@ impl Terminal {
 
     fn run(&mut self, line: &str) -> String {
         let (line, stdin) = line.split_once(" <<< ").unwrap_or((line, ""));
+        let stdin = stdin.replace("\\n", "\n");
         let words = words(line);
         let deadline = self.cluster.now() + Duration::from_secs(30);
         let mut cx = Context {
@@ -538,4 +539,27 @@ $ kubectl rollout restart deploy web
 deployment.apps/web restarted
 "#,
     );
+}
+
+#[test]
+#[ignore]
+fn scratch() {
+    let mut terminal = Terminal::new();
+    let text = std::fs::read_to_string("/tmp/kw/scratch.txt").expect("there");
+    for line in text.lines().filter_map(|l| l.strip_prefix("$ ")) {
+        if let Some(name) = line.strip_prefix("put ") {
+            terminal.put(deployment(name));
+            continue;
+        }
+        if let Some((path, from)) = line.strip_prefix("file ").and_then(|l| l.split_once(' ')) {
+            terminal.file(path, &std::fs::read_to_string(from).expect("there"));
+            continue;
+        }
+        if let Some(seconds) = line.strip_prefix("sleep ") {
+            terminal.pass(seconds.parse().expect("number"));
+            continue;
+        }
+        println!("$ {line}");
+        print!("{}", terminal.run(line));
+    }
 }

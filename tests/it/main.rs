@@ -10,6 +10,7 @@ mod controllers;
 mod episodes;
 mod failing;
 mod hotel;
+mod hotel_faults;
 mod hotel_fixture;
 mod kubectl_acting;
 mod kubectl_objects;

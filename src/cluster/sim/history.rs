@@ -154,11 +154,6 @@ impl History {
         }
     }
 
-    /// Puts another regime in the place of all of a namespace.
-    pub fn replace_regime(&mut self, namespace: &ArcStr, regime: Regime) {
-        self.regimes.insert(namespace.clone(), Vector::unit(regime));
-    }
-
     /// The regimes of a namespace, oldest first.
     pub fn regimes(&self, namespace: &str) -> impl DoubleEndedIterator<Item = &Regime> {
         self.regimes.get(namespace).into_iter().flatten()

@@ -142,20 +142,6 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
     Ok(())
 }
 
-/// Draws the arrivals of present loads anew, by the world's seed. For a world that gets its own seed.
-pub fn rekey(world: &mut World) {
-    let namespaces: Vec<_> = world.traffic.drives.keys().cloned().collect();
-    for namespace in namespaces {
-        let Some(mut drive) = world.traffic.drives.get(&namespace).cloned() else { continue };
-        drive.key = RandomKey::new(world.seed).part("load").part(&namespace).value();
-        let graph = resolve(world, &namespace, &drive.app, &drive.workload);
-        let plan = planned(&namespace, &drive.app, &drive.workload, (drive.key, drive.since), graph);
-        drive.regime.plan = Arc::new(plan);
-        world.history.replace_regime(&namespace, drive.regime.clone());
-        world.traffic.drives.insert(namespace, drive);
-    }
-}
-
 /// Looks whether calls resolve differently now; where they do, a new regime starts.
 pub(super) fn reconsider(world: &mut World) {
     let namespaces: Vec<_> = world.traffic.drives.keys().cloned().collect();

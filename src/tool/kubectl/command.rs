@@ -94,7 +94,7 @@ impl Command {
         let mut out = format!("{}.\n\n", self.about);
         if !self.subcommands.is_empty() {
             out.push_str("Available Commands:\n");
-            let width = self.subcommands.iter().map(|c| c.name().len()).max().unwrap_or(0) + 3;
+            let width = self.subcommands.iter().map(|c| c.name().len()).max().unwrap_or(0).max(11) + 3;
             for command in self.subcommands {
                 out.push_str(&format!("  {:width$}{}\n", command.name(), command.about));
             }
@@ -403,7 +403,12 @@ fn execute(cx: &mut Context<'_>, command: &'static Command, args: &[String]) -> 
     let ended = match command.run {
         Some(run) => super::globals::apply(&mut call).and_then(|()| run(&mut call)),
         None if call.args.is_empty() => {
-            call.print(&command.help());
+            // Only this group prints its help as output, the others as an error.
+            if command.path == "kubectl rollout" {
+                call.print(&command.help())
+            } else {
+                call.out.stderr.push_str(&command.help())
+            }
             Err(Failure::Exit(1))
         }
         None => Err(Failure::usage(&call, format!("unknown command {}", quote(&call.args.join(" "))))),

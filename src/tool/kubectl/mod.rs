@@ -3,34 +3,44 @@
 //! Output is what kubectl 1.34 prints for the same objects, byte for byte, errors included. Read `command.rs` (a verb as data, and how
 //! a command line finds it), `builder.rs` (from arguments to objects), then a verb: one file each, listed in [`ROOT`].
 
+pub mod apply;
+pub mod autoscale;
 pub mod builder;
 pub mod command;
+pub mod cp;
 pub mod create;
 pub mod delete;
 pub mod describe;
+pub mod diff;
 pub mod drain;
 pub mod events;
 pub mod exec;
+pub mod expose;
 pub mod failure;
 pub mod flags;
 pub mod get;
 pub mod globals;
+pub mod interactive;
 pub mod label;
 pub mod logs;
 pub mod manifest;
 pub mod mutation;
 pub mod output;
+pub mod overrides;
 pub mod pairs;
 pub mod patch;
 pub mod pods;
 pub mod printing;
 pub mod raw;
+pub mod replace;
 pub mod resources;
 pub mod rollout;
+pub mod run_pod;
 pub mod scale;
 pub mod set;
 pub mod table;
 pub mod taint;
+pub mod tar;
 pub mod unified_diff;
 pub mod wait;
 
@@ -98,27 +108,11 @@ macro_rules! absent {
 }
 
 absent! {
-    EXPOSE "kubectl expose" "Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service";
-    RUN "kubectl run" "Run a particular image on the cluster";
     EXPLAIN "kubectl explain" "Get documentation for a resource";
-    EDIT "kubectl edit" "Edit a resource on the server";
-    AUTOSCALE "kubectl autoscale" "Auto-scale a deployment, replica set, stateful set, or replication controller";
-    CERTIFICATE "kubectl certificate" "Modify certificate resources";
     CLUSTER_INFO "kubectl cluster-info" "Display cluster information";
     TOP "kubectl top" "Display resource (CPU/memory) usage";
-    ATTACH "kubectl attach" "Attach to a running container";
-    PORT_FORWARD "kubectl port-forward" "Forward one or more local ports to a pod";
-    PROXY "kubectl proxy" "Run a proxy to the Kubernetes API server";
-    CP "kubectl cp" "Copy files and directories to and from containers";
     AUTH "kubectl auth" "Inspect authorization";
-    DEBUG "kubectl debug" "Create debugging sessions for troubleshooting workloads and nodes";
-    DIFF "kubectl diff" "Diff the live version against a would-be applied version";
-    APPLY "kubectl apply" "Apply a configuration to a resource by file name or stdin";
-    REPLACE "kubectl replace" "Replace a resource by file name or stdin";
-    KUSTOMIZE "kubectl kustomize" "Build a kustomization target from a directory or URL";
-    COMPLETION "kubectl completion" "Output shell completion code for the specified shell (bash, zsh, fish, or powershell)";
     CONFIG "kubectl config" "Modify kubeconfig files";
-    PLUGIN "kubectl plugin" "Provides utilities for interacting with plugins";
     VERSION "kubectl version" "Print the client and server version information";
     API_VERSIONS "kubectl api-versions" "Print the supported API versions on the server, in the form of \"group/version\"";
     API_RESOURCES "kubectl api-resources" "Print the supported API resources on the server";
@@ -128,20 +122,34 @@ absent! {
 /// Every verb, in the groups and the order in which kubectl lists them.
 pub static ROOT: Root = Root {
     groups: &[
-        ("Basic Commands (Beginner)", &[&create::COMMAND, &EXPOSE, &RUN, &set::COMMAND]),
-        ("Basic Commands (Intermediate)", &[&EXPLAIN, &get::COMMAND, &EDIT, &delete::COMMAND]),
-        ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &AUTOSCALE]),
+        ("Basic Commands (Beginner)", &[&create::COMMAND, &expose::COMMAND, &run_pod::COMMAND, &set::COMMAND]),
+        ("Basic Commands (Intermediate)", &[&EXPLAIN, &get::COMMAND, &interactive::EDIT, &delete::COMMAND]),
+        ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &autoscale::COMMAND]),
         (
             "Cluster Management Commands",
-            &[&CERTIFICATE, &CLUSTER_INFO, &TOP, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
+            &[&interactive::CERTIFICATE, &CLUSTER_INFO, &TOP, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
         ),
         (
             "Troubleshooting and Debugging Commands",
-            &[&describe::COMMAND, &logs::COMMAND, &ATTACH, &exec::COMMAND, &PORT_FORWARD, &PROXY, &CP, &AUTH, &DEBUG, &events::COMMAND],
+            &[
+                &describe::COMMAND,
+                &logs::COMMAND,
+                &interactive::ATTACH,
+                &exec::COMMAND,
+                &interactive::PORT_FORWARD,
+                &interactive::PROXY,
+                &cp::COMMAND,
+                &AUTH,
+                &interactive::DEBUG,
+                &events::COMMAND,
+            ],
         ),
-        ("Advanced Commands", &[&DIFF, &APPLY, &patch::COMMAND, &REPLACE, &wait::COMMAND, &KUSTOMIZE]),
-        ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &COMPLETION]),
+        (
+            "Advanced Commands",
+            &[&diff::COMMAND, &apply::COMMAND, &patch::COMMAND, &replace::COMMAND, &wait::COMMAND, &interactive::KUSTOMIZE],
+        ),
+        ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &interactive::COMPLETION]),
         ("Subcommands provided by plugins", &[]),
-        ("Other Commands", &[&API_RESOURCES, &API_VERSIONS, &CONFIG, &PLUGIN, &VERSION, &OPTIONS]),
+        ("Other Commands", &[&API_RESOURCES, &API_VERSIONS, &CONFIG, &interactive::PLUGIN, &VERSION, &OPTIONS]),
     ],
 };

@@ -3,6 +3,21 @@
 use super::failure::quote;
 use crate::object::names;
 
+/// What is wrong with the name of an environment variable that the user typed; kubectl is stricter than the API server.
+pub fn env_name(name: &str) -> Option<String> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let fits = !name.is_empty() && name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit());
+    let form = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a \
+                digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is \
+                '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+    match name {
+        _ if !fits => Some(form.to_owned()),
+        "." => Some("must not be '.'".to_owned()),
+        ".." => Some("must not be '..'".to_owned()),
+        _ => name.starts_with("..").then(|| "must not start with '..'".to_owned()),
+    }
+}
+
 /// Parts arguments into resources, which come first, and `KEY=VALUE` or `KEY-` pairs.
 ///
 /// # Errors

@@ -27,6 +27,11 @@ pub fn quote(text: &str) -> String {
     out
 }
 
+/// A value as Go encodes it: the characters of HTML are escaped.
+pub fn go_json(value: &Json) -> String {
+    value.to_compact().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
 /// `{name} {kind: plural} {group}` of a Status.
 fn details(resource: &ResourceType, name: &str) -> Json {
     let mut details = object! {};
@@ -143,10 +148,11 @@ impl FieldErrors {
             Cause::Required | Cause::Forbidden | Cause::TooLong | Cause::Internal => {}
             _ => {
                 body.push_str(": ");
-                match value {
-                    Json::Str(text) => body.push_str(&quote(text)),
-                    other => body.push_str(&other.to_compact()),
-                }
+                body.push_str(&match value {
+                    Json::Str(text) => quote(text),
+                    Json::Arr(_) | Json::Obj(_) => go_json(value),
+                    plain => plain.to_compact(),
+                });
             }
         }
         if !detail.is_empty() {
@@ -154,6 +160,12 @@ impl FieldErrors {
             body.push_str(detail);
         }
         self.0.push((cause, field.into(), body));
+    }
+
+    /// As [`FieldErrors::add`], with the value as it is to be shown.
+    pub fn shown(&mut self, cause: Cause, field: impl Into<String>, value: &str, detail: &str) {
+        let separator = if detail.is_empty() { "" } else { ": " };
+        self.0.push((cause, field.into(), format!("{}: {value}{separator}{detail}", cause.words())));
     }
 
     /// `Required value`.

@@ -45,7 +45,7 @@ pub fn handle(world: &mut World, who: &Identity, request: &ApiRequest) -> Result
     let body = match request.verb {
         Verb::Get => get(world, &call)?,
         Verb::List => list(world, &mut call)?,
-        _ if request.options.dry_run => write_to(&mut world.clone(), &mut call)?,
+        _ if request.options.dry_run => try_write(world, &mut call)?,
         _ => write_to(world, &mut call)?,
     };
     Ok(ApiReply { body, warnings: call.notes.warnings })
@@ -58,6 +58,21 @@ fn deprecation(kind: Kind, resource: &ResourceType) -> Option<&'static str> {
         _ if resource.plural == "componentstatuses" => Some("v1 ComponentStatus is deprecated in v1.19+"),
         _ => None,
     }
+}
+
+/// Does everything but keep it; what comes of it has the version that is stored, or none.
+fn try_write(world: &World, call: &mut Call) -> Result<ReplyBody, ApiError> {
+    let version = world.store.get(&call.key()).map(|stored| stored.resource_version().to_owned());
+    let mut body = write_to(&mut world.clone(), call)?;
+    if let ReplyBody::Object(object) = &mut body
+        && !object.resource_version().is_empty()
+    {
+        match version {
+            Some(version) => object.set_at(&["metadata", "resourceVersion"], version),
+            None => drop(object.remove_at(&["metadata", "resourceVersion"])),
+        }
+    }
+    Ok(body)
 }
 
 fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {

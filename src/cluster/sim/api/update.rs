@@ -109,6 +109,9 @@ pub fn finish(world: &mut World, call: &mut Call, old: &Object, mut new: Object)
     }
     check_identity(call, old, &new)?;
     for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"] {
+        if field == "uid" && !new.uid().is_empty() {
+            continue;
+        }
         match old.meta().as_map().and_then(|m| m.get(field)) {
             Some(value) if field != "deletionTimestamp" || !value.is_null() => new.set_at(&["metadata", field], value),
             _ if field == "deletionTimestamp" => {}
@@ -124,10 +127,11 @@ pub fn finish(world: &mut World, call: &mut Call, old: &Object, mut new: Object)
             strategy::prepare_status(world, call.kind, old, &mut new);
         }
         Part::Main => {
+            admission::mutate_update(call.kind, &mut new);
             strategy::prepare_for_update(world, call.kind, &call.resource, (old, &mut new))?;
         }
     }
-    validation::on_update(world, call.kind, &call.resource, (old, &new))?;
+    validation::on_update(call.kind, &call.resource, (old, &new))?;
     if call.part() == Part::Main {
         admission::validate_update(world, call.kind, (old, &new), &mut call.notes)?;
     }
@@ -150,12 +154,13 @@ fn check_identity(call: &Call, old: &Object, new: &Object) -> Result<(), ApiErro
         );
         return Err(errors::bad_request(text));
     }
-    if !new.uid().is_empty() && new.uid() != old.uid() {
+    let patch = matches!(call.request.body, Body::Patch(..));
+    if !patch && !new.uid().is_empty() && new.uid() != old.uid() {
         let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", new.uid(), old.uid());
         return Err(errors::conflict(&call.resource, &key.name, &why));
     }
     let version = new.resource_version();
-    if version.is_empty() && strategy::needs_resource_version(call.kind, &call.resource) && !matches!(call.request.body, Body::Patch(..)) {
+    if version.is_empty() && strategy::needs_resource_version(call.kind, &call.resource) && !patch {
         let mut causes = errors::FieldErrors::default();
         causes.invalid("metadata.resourceVersion", 0, "must be specified for an update");
         causes.into_result(&call.resource.group, &call.resource.kind, &key.name)?;

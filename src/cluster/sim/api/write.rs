@@ -145,13 +145,17 @@ pub fn create(
         name_by_prefix(world, &mut object);
     }
     strategy::prepare_for_create(world, kind, &resource, &mut object)?;
-    validation::on_create(world, kind, &resource, &object)?;
+    validation::on_create(kind, &resource, &object)?;
     admission::validate_create(world, kind, &object, notes)?;
     let mut key = Key::of(kind, &object);
     let mut tries = 1;
     while world.store.get(&key).is_some() {
         if !generated || tries == GENERATE_NAME_TRIES {
-            return Err(errors::already_exists(&resource, &key.name));
+            let mut error = errors::already_exists(&resource, &key.name);
+            if world.store.get(&key).is_some_and(Object::is_terminating) {
+                error.message = format!("object is being deleted: {}", error.message);
+            }
+            return Err(error);
         }
         tries += 1;
         name_by_prefix(world, &mut object);
@@ -226,7 +230,9 @@ mod tests {
     fn an_object_is_created_changed_and_deleted() {
         let mut world = world();
         let me = Identity::operator();
-        let pod = object! { "metadata" => object! { "generateName" => "geo-" }, "spec" => object! { "nodeName" => "node-1", "terminationGracePeriodSeconds" => 30 } };
+        let pod = object! { "metadata" => object! { "generateName" => "geo-" }, "spec" => object! {
+            "nodeName" => "node-1", "containers" => crate::array![object! { "name" => "geo", "image" => "hotel:1" }],
+        } };
         let pod = world.create(&me, Kind::POD, "default", pod).expect("created");
         assert!(pod.name().len() == 9 && pod.uid().len() == 36 && pod.generation() == 1);
         assert_eq!(pod.meta().get("creationTimestamp").text(), "2026-01-01T00:00:00Z");

@@ -249,18 +249,6 @@ fn next_attempt(seed: u64, run: RunId, address: &str, since: SimTime, after: Sim
     at
 }
 
-/// Gives addresses other names.
-pub(super) fn readdress(followers: &mut Followers, renamed: &dyn Fn(&str) -> Option<ArcStr>) {
-    let other = |address: &ArcStr| split(address).and_then(|(ip, port)| Some(ArcStr::from(format!("{}:{port}", renamed(ip)?))));
-    let keys: Vec<_> = followers.keys().cloned().collect();
-    for key in keys {
-        if let Some(follower) = followers.get_mut(&key) {
-            let links = follower.links.iter().map(|(address, link)| (other(address).unwrap_or_else(|| address.clone()), link.clone()));
-            follower.links = links.collect();
-        }
-    }
-}
-
 fn split(address: &str) -> Option<(&str, u16)> {
     let (ip, port) = address.rsplit_once(':')?;
     Some((ip, port.parse().ok()?))

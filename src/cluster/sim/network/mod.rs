@@ -316,13 +316,6 @@ pub fn handle(world: &mut World, work: Work) {
     }
 }
 
-/// Gives pods other addresses: `renamed` says which one stands for an old one now. For a world that gets its own names.
-pub fn readdress(world: &mut World, renamed: &dyn Fn(&str) -> Option<ArcStr>) {
-    balancer::readdress(&mut world.network.followers, renamed);
-    pool::readdress(&mut world.network.pools, renamed);
-    reindex(world);
-}
-
 /// Builds the indices again, for a store that was rewritten as a whole.
 pub fn reindex(world: &mut World) {
     world.network.addresses = address::Index::of(&world.store);

@@ -94,18 +94,6 @@ fn collect(steps: &[Step], targets: &mut BTreeMap<usize, Protocol>) {
     }
 }
 
-/// Gives addresses other names.
-pub(super) fn readdress(pools: &mut Pools, renamed: &dyn Fn(&str) -> Option<ArcStr>) {
-    let runs: Vec<_> = pools.keys().copied().collect();
-    for run in runs {
-        for held in pools.get_mut(&run).into_iter().flat_map(Vector::iter_mut) {
-            if let Some(other) = held.address.as_deref().and_then(renamed) {
-                held.address = Some(other);
-            }
-        }
-    }
-}
-
 fn examine(world: &World, run: RunId, mut held: Held) -> Held {
     let from = origin(world, run);
     let host = held.address.clone().unwrap_or_else(|| held.host.clone());

@@ -3,8 +3,8 @@
 use crate::object;
 use crate::object::decode::to_base64;
 use crate::object::{Json, Map, names};
-use crate::tool::kubectl::Files;
 use crate::tool::kubectl::failure::quote;
+use crate::tool::kubectl::{Files, pairs};
 
 /// Where the entries of a ConfigMap or Secret come from.
 #[derive(Debug, Clone, Default)]
@@ -103,9 +103,8 @@ fn env_file(path: &str, content: &[u8]) -> Result<Vec<Entry>, String> {
             continue;
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        let faults = names::env_var_name(key);
-        if !faults.is_empty() {
-            return Err(format!("{} is not a valid key name: {}", quote(key), faults.join(";")));
+        if let Some(fault) = pairs::env_name(key) {
+            return Err(format!("{} is not a valid key name: {fault}", quote(key)));
         }
         entries.push((key.to_owned(), value.as_bytes().to_vec()));
     }

@@ -449,8 +449,9 @@ fn run_budget(call: &mut Call<'_, '_>) -> Outcome {
     let flag = |name| call.flags.text(name);
     let (selector, min_available, max_unavailable) = (flag("selector"), flag("min-available"), flag("max-unavailable"));
     let args = BudgetArguments { selector: &selector, min_available: &min_available, max_unavailable: &max_unavailable };
-    let labels = |text: &str| selector::equalities(text).map(|labels| crate::object! { "matchLabels" => labels });
-    generate(call, "failed to create poddisruptionbudgets:", |_, name| Ok(policies::disruption_budget(name, &args, labels)?))
+    generate(call, "failed to create poddisruptionbudgets:", |_, name| {
+        Ok(policies::disruption_budget(name, &args, selector::label_selector)?)
+    })
 }
 
 fn run_priority(call: &mut Call<'_, '_>) -> Outcome {

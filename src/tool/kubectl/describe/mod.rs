@@ -22,7 +22,7 @@ use super::failure::Failure;
 use super::flags::Flag;
 use super::get::SUGGEST_API_RESOURCES;
 use crate::cluster::{ApiRequest, Options};
-use crate::object::{Object, ResourceType};
+use crate::object::{Json, Object, ResourceType};
 use crate::time::SimTime;
 use sheet::Sheet;
 
@@ -150,6 +150,14 @@ fn describe(call: &mut Call<'_, '_>, info: &Info) -> Result<String, Failure> {
     let mut sheet = Sheet::default();
     describer_of(&info.resource)(&mut scene, &info.object, &mut sheet)?;
     Ok(sheet.finish())
+}
+
+/// A pod template, with tabs between names and values, as `rollout history` prints it.
+pub fn pod_template(call: &mut Call<'_, '_>, template: &Json) -> String {
+    let now = call.now();
+    let mut sheet = Sheet::default();
+    pods::template(&mut Scene { call, now, events: false }, template, &mut sheet);
+    sheet.unaligned()
 }
 
 impl Scene<'_, '_, '_> {

@@ -26,6 +26,11 @@ impl Sheet {
         align(&terminal(&self.text), DESCRIBE)
     }
 
+    /// The text with its tabs.
+    pub fn unaligned(self) -> String {
+        terminal(&self.text)
+    }
+
     /// Appends without indentation.
     pub fn raw(&mut self, text: &str) {
         self.text.push_str(text);

@@ -1,11 +1,11 @@
 //! `kubectl rollout history`: the revisions of a workload, and reading them for `undo`.
 
-use super::status::group_kind;
-use super::targets;
+use super::{group_kind, targets};
 use crate::cluster::{ApiRequest, Options};
 use crate::object::{Json, Object};
 use crate::tool::kubectl::builder::{FILENAME, Info, SELECTOR};
 use crate::tool::kubectl::command::{Call, Command};
+use crate::tool::kubectl::describe::pod_template;
 use crate::tool::kubectl::failure::{Failure, quote};
 use crate::tool::kubectl::flags::Flag;
 use crate::tool::kubectl::mutation::DryRun;
@@ -79,15 +79,15 @@ fn show(call: &mut Call<'_, '_>, printer: &mut Printer, info: &Info, wanted: i64
         }
         return revisions.iter().try_for_each(|revision| printer.print(call, &as_object(&info.object, revision), ""));
     }
-    let (head, text) = if revisions.is_empty() {
-        (String::new(), "No rollout history found.".to_owned())
+    let text = if revisions.is_empty() {
+        "No rollout history found.".to_owned()
     } else if wanted > 0 {
         let chosen = chosen.ok_or("unable to find the specified revision")?;
-        (format!("with revision #{wanted}"), super::undo::template_text(&chosen.template()))
+        pod_template(call, &chosen.template())
     } else {
-        (String::new(), table(&revisions))
+        table(&revisions)
     };
-    let head = if wanted > 0 && head.is_empty() { format!("with revision #{wanted}") } else { head };
+    let head = if wanted > 0 { format!("with revision #{wanted}") } else { String::new() };
     printer.print(call, &info.object, &format!("{head}\n{text}"))
 }
 

@@ -6,7 +6,7 @@ mod restart;
 mod status;
 mod undo;
 
-use super::builder::{Builder, Found, has_files};
+use super::builder::{Builder, Found, Info, has_files};
 use super::command::{Call, Command};
 use super::failure::Failure;
 
@@ -31,4 +31,9 @@ fn targets(call: &mut Call<'_, '_>) -> Result<Found, Failure> {
         .continue_on_error()
         .latest()
         .fetch(call)
+}
+
+/// Go's name for a kind: `Deployment.apps`.
+pub fn group_kind(info: &Info) -> String {
+    if info.resource.group.is_empty() { info.resource.kind.clone() } else { format!("{}.{}", info.resource.kind, info.resource.group) }
 }

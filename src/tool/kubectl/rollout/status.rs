@@ -1,7 +1,7 @@
 //! `kubectl rollout status`: follows a rollout until it is done.
 
 use super::progress::progress;
-use super::targets;
+use super::{group_kind, targets};
 use crate::cluster::Woken;
 use crate::tool::kubectl::builder::{FILENAME, Info, SELECTOR};
 use crate::tool::kubectl::command::{Call, Command};
@@ -68,9 +68,4 @@ fn follow(call: &mut Call<'_, '_>, mut info: Info, revision: i64) -> Result<(), 
             info.read(call).map_err(|failure| if failure.is_not_found() { "object has been deleted".into() } else { failure })?;
         }
     }
-}
-
-/// Go's name for a kind: `Deployment.apps`.
-pub(super) fn group_kind(info: &Info) -> String {
-    if info.resource.group.is_empty() { info.resource.kind.clone() } else { format!("{}.{}", info.resource.kind, info.resource.group) }
 }

@@ -6,6 +6,7 @@ use crate::cluster::PatchKind;
 use crate::object::{Json, Object};
 use crate::tool::kubectl::builder::{FILENAME, Info, SELECTOR};
 use crate::tool::kubectl::command::{Call, Command};
+use crate::tool::kubectl::describe::pod_template;
 use crate::tool::kubectl::failure::{Failure, quote};
 use crate::tool::kubectl::flags::Flag;
 use crate::tool::kubectl::mutation::{DRY_RUN, DryRun, LAST_APPLIED, Writer};
@@ -66,7 +67,7 @@ fn roll_back(call: &mut Call<'_, '_>, writer: &Writer, info: &Info) -> Result<St
         None => return Err("no last revision to roll back to".into()),
     };
     if writer.dry_run == DryRun::Client {
-        let text = template_text(&chosen.template());
+        let text = pod_template(call, &chosen.template());
         return Ok(if is_deployment { text } else { format!("will roll back to {text}") });
     }
     if info.object.at(&["spec", "paused"]).is_true() {
@@ -104,9 +105,4 @@ fn deployment_patch(deployment: &Object, revision: &Revision) -> (PatchKind, Jso
         object! { "op" => "replace", "path" => "/metadata/annotations", "value" => annotations },
     ];
     (PatchKind::Json, patch)
-}
-
-/// A pod template as `describe` prints it.
-pub(super) fn template_text(_template: &Json) -> String {
-    String::new()
 }

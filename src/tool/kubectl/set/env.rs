@@ -4,12 +4,13 @@ use super::{MANAGER, Words, about, change_all, each_container, pod_spec_path, ta
 use crate::cluster::ApiRequest;
 use crate::object;
 use crate::object::decode::from_base64;
-use crate::object::{Json, Object, Quantity, names};
+use crate::object::{Json, Object, Quantity};
 use crate::tool::kubectl::builder::{Builder, FILENAME, SELECTOR};
 use crate::tool::kubectl::command::{Call, Command};
 use crate::tool::kubectl::failure::{Failure, quote};
 use crate::tool::kubectl::flags::Flag;
 use crate::tool::kubectl::mutation::{ALL, DRY_RUN, DryRun, LOCAL, Writer};
+use crate::tool::kubectl::pairs;
 use crate::tool::kubectl::printing::{PRINT, Printer};
 
 static FLAGS: &[Flag] = &[
@@ -115,9 +116,8 @@ fn parse(specs: &[String], stdin: &str) -> Result<Change, Failure> {
                 }
             }
         } else if let Some((name, value)) = spec.split_once('=') {
-            let faults = names::env_var_name(name);
-            if !faults.is_empty() {
-                return Err(format!("{} is not a valid key name: {}", quote(name), faults.join(";")).into());
+            if let Some(fault) = pairs::env_name(name) {
+                return Err(format!("{} is not a valid key name: {fault}", quote(name)).into());
             }
             named.push(name);
             change.set.push(variable(name, value));

@@ -53,6 +53,13 @@ pub fn validate_create(world: &World, kind: Kind, object: &Object, notes: &mut N
     quota::check(world, kind, None, object)
 }
 
+/// Plug-ins that change an updated object.
+pub fn mutate_update(kind: Kind, object: &mut Object) {
+    if kind == Kind::POD {
+        pods::tolerations(object);
+    }
+}
+
 /// Plug-ins that look at an updated object as it will be stored.
 ///
 /// # Errors
