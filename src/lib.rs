@@ -10,6 +10,7 @@ pub mod time;
 pub mod object;
 
 pub mod app;
+pub mod telemetry;
 pub mod workload;
 
 pub mod shell;

@@ -22,5 +22,6 @@ pub mod queue;
 pub mod rename;
 pub mod scheduler;
 pub mod store;
+pub mod traces;
 pub mod traffic;
 pub mod walk;

@@ -11,7 +11,7 @@
 
 use super::graph::{Graph, Outcome, Root, Visits, compile};
 use super::history::RunId;
-use super::network::Origin;
+use super::network::{Connection, Origin, Transport, routes};
 use super::programs;
 use super::store::{Key, Kind};
 use super::walk::{Ask, Walked, walk};
@@ -42,6 +42,8 @@ struct Drive {
     workload: Workload,
     since: SimTime,
     key: u64,
+    /// Where users come in.
+    doors: Vec<Connection>,
     regime: Regime,
 }
 
@@ -137,24 +139,31 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
     let graph = resolve(world, &namespace, &app, workload);
     let plan = Arc::new(planned(&namespace, &app, workload, (key, world.now), graph));
     let regime = Regime { from: world.now, until: None, plan };
-    let drive = Drive { app, workload: workload.clone(), since: world.now, key, regime };
+    let doors = doors(world, &namespace, &app);
+    let drive = Drive { app, workload: workload.clone(), since: world.now, key, doors, regime };
     begin(world, namespace, drive);
     Ok(())
 }
 
-/// Looks whether calls resolve differently now; where they do, a new regime starts.
-pub(super) fn reconsider(world: &mut World) {
+/// Looks whether calls resolve differently now; where they do, a new regime starts. With `anew` unset, connections between services are
+/// as they were, and only where users come in is looked at.
+pub(super) fn reconsider(world: &mut World, anew: bool) {
     let namespaces: Vec<_> = world.traffic.drives.keys().cloned().collect();
     for namespace in namespaces {
         let Some(drive) = world.traffic.drives.get(&namespace).cloned() else { continue };
+        let doors = doors(world, &namespace, &drive.app);
+        if !anew && doors == drive.doors && !drive.regime.plan.graph.dials {
+            continue;
+        }
         let graph = resolve(world, &namespace, &drive.app, &drive.workload);
         if graph.fingerprint == drive.regime.plan.graph.fingerprint {
+            world.traffic.drives.insert(namespace, Drive { doors, ..drive });
             continue;
         }
         close(world, &drive);
         let plan = planned(&namespace, &drive.app, &drive.workload, (drive.key, drive.since), graph);
         let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
-        begin(world, namespace, Drive { regime, ..drive });
+        begin(world, namespace, Drive { regime, doors, ..drive });
     }
 }
 
@@ -184,6 +193,11 @@ fn resolve(world: &World, namespace: &str, app: &App, workload: &Workload) -> Gr
     let roots: Vec<Root> = endpoints.map(root).collect();
     let host = entry_host(world, namespace, app);
     compile(world, &Origin::Workstation, &host, app.entry.port, &roots)
+}
+
+/// Every way in which a user's connection to the entry can go.
+fn doors(world: &World, namespace: &str, app: &App) -> Vec<Connection> {
+    routes(world, &Origin::Workstation, &entry_host(world, namespace, app), app.entry.port, Transport::Tcp)
 }
 
 fn root(endpoint: &Endpoint) -> Root {

@@ -7,16 +7,20 @@
 //! answer ends when the client gives up; what works goes on).
 
 use super::graph::outcome::{Dist, Ended, Outcome};
-use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Visits, Way, Work};
+use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Visits, Way, Work};
 use super::history::RunId;
-use crate::app::{Handler, OnError, Span as Time, Then};
+use crate::app::{Handler, OnError, Then};
 use crate::rng::{Key, Stream};
 use crate::time::SimTime;
 use arcstr::ArcStr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What a client outside adds to a request: its own work, the way there and back, accepting the connection.
-const CLIENT: Time = Time { mean_ms: 0.78, cv: 1.1 };
+const CLIENT: Duration = Duration::from_micros(780);
+
+/// Its standard deviation over its mean.
+const CLIENT_CV: f64 = 1.1;
 
 /// What is asked of a walk.
 #[derive(Clone)]
@@ -103,6 +107,8 @@ pub struct Span {
     pub parent: Option<usize>,
     /// Who recorded it.
     pub run: RunId,
+    /// The collector that it reached.
+    pub sink: Option<RunId>,
     /// The service's name.
     pub service: ArcStr,
     /// The operation's name.
@@ -169,6 +175,11 @@ fn choose<T>(stream: &mut Stream, weighted: impl Iterator<Item = (T, f64)> + Clo
     last
 }
 
+fn client_time() -> Time {
+    static TIME: OnceLock<Time> = OnceLock::new();
+    *TIME.get_or_init(|| Time::new(crate::app::Span { mean_ms: CLIENT.as_secs_f64() * 1e3, cv: CLIENT_CV }))
+}
+
 /// Where in a call tree the walk is.
 #[derive(Clone, Copy)]
 struct Place {
@@ -212,7 +223,7 @@ impl<'g> Walker<'g> {
 
     /// The request from the client's side.
     fn client(&mut self, way: &Way, outcome: Outcome) -> (Answer, Duration) {
-        let overhead = CLIENT.draw(&mut self.stream);
+        let overhead = client_time().draw(&mut self.stream);
         match way {
             Way::Hangs { .. } => (Answer::Nothing, self.deadline - self.start),
             Way::Fails { after, .. } => {
@@ -243,13 +254,14 @@ impl<'g> Walker<'g> {
     /// A process works on it: from its arrival to the answer's departure.
     fn serve(&mut self, vertex: usize, outcome: Outcome, at: SimTime, parent: Option<usize>) -> SimTime {
         let Some(found) = self.graph.vertices.get(vertex) else { return at };
-        let (name, kind) = match &found.work {
-            Work::Handler(handler) => {
-                (handler.span.as_ref().map(|name| ArcStr::from(name.fill(&|part| self.handler_value(handler, part)))), SpanKind::HttpServer)
-            }
-            Work::Operation(operation) => (Some(operation.name.clone()), SpanKind::RpcServer),
+        let span = match &found.work {
+            _ if self.spans.is_none() => None,
+            Work::Operation(operation) => self.open(vertex, &operation.name, SpanKind::RpcServer, at, parent),
+            Work::Handler(handler) => handler.span.as_ref().and_then(|name| {
+                let name = name.fill(&|part| self.handler_value(handler, part));
+                self.open(vertex, &name.into(), SpanKind::HttpServer, at, parent)
+            }),
         };
-        let span = name.and_then(|name| self.open(vertex, name, kind, at, parent));
         let end = self.sequence(&found.body, outcome, at, Place { vertex, span: span.or(parent), key: None });
         let error = self.error(outcome);
         if let (Work::Handler(handler), Some(span)) = (&found.work, span.and_then(|s| self.spans.as_mut()?.get_mut(s))) {
@@ -297,12 +309,12 @@ impl<'g> Walker<'g> {
     }
 
     fn call(&mut self, act: &CallAct, outcome: Outcome, mut at: SimTime, place: Place) -> SimTime {
-        let span = act.call.span.clone().and_then(|name| self.open(place.vertex, name, SpanKind::RpcClient, at, place.span));
+        let span = act.span.as_ref().and_then(|name| self.open(place.vertex, name, SpanKind::RpcClient, at, place.span));
         for _ in 0..self.failed_attempts(act, outcome) {
             let failure = act.attempt.pick(&mut self.stream, |o, p| if o.served() { 0.0 } else { p });
             at = self.attempt(act, failure, at, span.or(place.span));
         }
-        let rule = &act.call.on_error;
+        let rule = &act.on_error;
         let last = act.attempt.pick(&mut self.stream, |o, p| if self.graph.becomes(o, rule, outcome) { p } else { 0.0 });
         at = self.attempt(act, last, at, span.or(place.span));
         let error = self.error(last);
@@ -314,7 +326,7 @@ impl<'g> Walker<'g> {
 
     /// How many attempts fail before the last one.
     fn failed_attempts(&mut self, act: &CallAct, outcome: Outcome) -> u32 {
-        let retries = act.call.retries;
+        let retries = act.retries;
         if retries == 0 || !outcome.served() {
             return retries;
         }
@@ -338,14 +350,14 @@ impl<'g> Walker<'g> {
         match choose(&mut self.stream, ways) {
             None => at,
             Some(Way::Fails { after, .. }) => at + after.mul_f64(self.stream.range(0.7, 1.3)),
-            Some(Way::Hangs { .. }) => act.call.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout),
+            Some(Way::Hangs { .. }) => act.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout),
             Some(Way::Served { vertex, path }) => {
                 let callee = self.graph.vertices.get(*vertex).map_or(Dist::nothing(), |v| v.body.dist());
                 let graph = self.graph;
                 let inner = callee.pick(&mut self.stream, |o, p| if graph.crosses_as(o, outcome) { p } else { 0.0 });
                 if !graph.crosses_as(inner, outcome) {
                     // Lost on the wire, or too late for the caller.
-                    return act.call.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout);
+                    return act.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout);
                 }
                 let hop = act.hop.draw(&mut self.stream);
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
@@ -356,22 +368,21 @@ impl<'g> Walker<'g> {
     }
 
     fn store(&mut self, act: &StoreAct, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
-        let name = act.call.span.clone();
-        let span = name.and_then(|name| self.open(place.vertex, name, SpanKind::Store, at, place.span));
+        let span = act.span.as_ref().and_then(|name| self.open(place.vertex, name, SpanKind::Store, at, place.span));
         if let Some(span) = span.and_then(|s| self.spans.as_mut()?.get_mut(s)) {
-            span.tags.clone_from(&act.call.tags);
+            span.tags.clone_from(&act.tags);
         }
         match &act.way {
             StoreWay::Fails { error, after, .. } => {
                 let end = at + after.mul_f64(self.stream.range(0.9, 1.1));
                 self.close(span, end, None);
                 let keys = self.keys(act, place.key);
-                self.react(&act.call.on_error, false, Some((error.clone(), keys)), end, place.vertex);
+                self.react(&act.on_error, false, Some((error.clone(), keys)), end, place.vertex);
                 end
             }
             StoreWay::Served(path) => {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
-                let end = at + act.call.time.draw(&mut self.stream) + held;
+                let end = at + act.time.draw(&mut self.stream) + held;
                 self.close(span, end, None);
                 match &act.miss {
                     Some(miss) => self.miss(act, miss, outcome, end, place),
@@ -384,9 +395,8 @@ impl<'g> Walker<'g> {
     /// What a cache does not have is fetched, all of it at once.
     fn miss(&mut self, act: &StoreAct, miss: &MissAct, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
         let plain = miss.body.dist().only() == Some(Outcome::SERVED);
-        let cold = miss.cold(&act.call, if plain { self.served(act, miss, at) } else { miss.served });
-        let keys = act.call.miss.as_ref().map_or(0.0, |m| libm::round(m.per_request).max(1.0)) as u32;
-        let mut missing = (0..keys).filter(|_| cold > 0.0 && self.stream.chance(cold)).count();
+        let cold = miss.cold(if plain { self.served(act, miss, at) } else { miss.served });
+        let mut missing = (0..miss.wanted()).filter(|_| cold > 0.0 && self.stream.chance(cold)).count();
         if !plain {
             let (hit, missed) =
                 ((1.0 - miss.chance) * f64::from(u8::from(outcome.served() && !outcome.noisy)), miss.chance * miss.body.dist().of(outcome));
@@ -395,7 +405,7 @@ impl<'g> Walker<'g> {
         }
         let mut end = at;
         for _ in 0..missing {
-            let key = act.call.miss.as_ref().map(|m| 1 + self.stream.below(m.keys.max(1.0) as u64));
+            let key = Some(1 + self.stream.below(miss.keys.max(1.0) as u64));
             end = end.max(self.sequence(&miss.body, outcome, at, Place { key, ..place }));
         }
         end
@@ -406,11 +416,11 @@ impl<'g> Walker<'g> {
         if let Some(key) = key {
             return key.to_string().into();
         }
-        let Some(miss) = &act.call.miss else { return ArcStr::new() };
-        let count = libm::round(miss.per_request.clamp(1.0, miss.keys.max(1.0))) as usize;
+        let Some((wanted, all)) = act.keyspace else { return ArcStr::new() };
+        let count = wanted as usize;
         let mut keys: Vec<u64> = Vec::with_capacity(count);
         while keys.len() < count {
-            let key = 1 + self.stream.below(miss.keys.max(1.0) as u64);
+            let key = 1 + self.stream.below(all);
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -466,15 +476,15 @@ impl<'g> Walker<'g> {
         }
     }
 
-    fn open(&mut self, vertex: usize, operation: ArcStr, kind: SpanKind, start: SimTime, parent: Option<usize>) -> Option<usize> {
+    fn open(&mut self, vertex: usize, operation: &ArcStr, kind: SpanKind, start: SimTime, parent: Option<usize>) -> Option<usize> {
         let found = self.graph.vertices.get(vertex)?;
         let spans = self.spans.as_mut()?;
-        let (run, service) = (found.run, found.instance.program.service.clone());
         spans.push(Span {
             parent,
-            run,
-            service,
-            operation,
+            run: found.run,
+            sink: found.sink,
+            service: found.instance.program.service.clone(),
+            operation: operation.clone(),
             kind,
             start,
             took: Duration::ZERO,

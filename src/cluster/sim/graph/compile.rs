@@ -6,7 +6,7 @@ use super::super::network::rules::{Path, between};
 use super::super::network::{self, Connection, Origin, Peer, Picture, Reach, StoreLink, Transport, Wire};
 use super::super::programs;
 use super::super::world::World;
-use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Vertex, Way, Work};
+use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Time, Vertex, Way, Work};
 use crate::app::{Call, Callee, Instance, OnError, Step, StoreCall, Then};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
@@ -37,20 +37,25 @@ struct Builder<'w> {
     /// `None` while a vertex is being built.
     vertices: Vec<Option<Vertex>>,
     known: BTreeMap<(RunId, ArcStr), usize>,
+    sinks: BTreeMap<RunId, Option<RunId>>,
     ends: Vec<Ended>,
     hash: Xxh3,
+    dials: bool,
     slow: bool,
 }
 
 impl<'w> Builder<'w> {
     fn new(world: &'w World) -> Self {
         let (vertices, known, ends) = (Vec::new(), BTreeMap::new(), vec![Ended::Served]);
-        Builder { world, vertices, known, ends, hash: Xxh3::new(), slow: false }
+        Builder { world, vertices, known, sinks: BTreeMap::new(), ends, hash: Xxh3::new(), dials: false, slow: false }
     }
 
-    fn finish(self, entries: Vec<Entry>) -> Graph {
+    fn finish(mut self, entries: Vec<Entry>) -> Graph {
+        for ended in &self.ends {
+            self.hash.update(format!("{ended:?}").as_bytes());
+        }
         let vertices = self.vertices.into_iter().flatten().collect();
-        Graph { vertices, entries, ends: self.ends, fingerprint: self.hash.digest(), slow: self.slow }
+        Graph { vertices, entries, ends: self.ends, fingerprint: self.hash.digest(), dials: self.dials, slow: self.slow }
     }
 
     /// The outcome that ends so, in silence.
@@ -66,8 +71,29 @@ impl<'w> Builder<'w> {
         self.end(Ended::Failed { error: error.into(), at: at.clone() })
     }
 
+    /// Takes a way into the fingerprint. What an outcome stands for is taken in when the graph is finished.
     fn note(&mut self, way: &Way) {
-        self.hash.update(format!("{way:?}").as_bytes());
+        let (kind, number, path) = match way {
+            Way::Served { vertex, path } => (0, *vertex as u64, Some(path)),
+            Way::Fails { outcome, .. } => (1, u64::from(outcome.ended), None),
+            Way::Hangs { outcome } => (2, u64::from(outcome.ended), None),
+        };
+        self.number(kind);
+        self.number(number);
+        if let Some(path) = path.filter(|path| !path.is_clear()) {
+            self.path(path);
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.hash.update(&number.to_le_bytes());
+    }
+
+    fn path(&mut self, path: &Path) {
+        self.number(path.latency.as_nanos() as u64);
+        self.number(path.jitter.as_nanos() as u64);
+        self.number(path.loss.to_bits());
+        self.number(u64::from(path.cut));
     }
 
     fn entry(&mut self, root: &Root, connections: &[Connection]) -> Entry {
@@ -112,20 +138,36 @@ impl<'w> Builder<'w> {
     /// A process works on it: its vertex, built when it is new.
     fn served(&mut self, run: RunId, instance: Arc<Instance>, work: Work, path: Path) -> Way {
         self.slow |= !path.is_clear();
-        let (name, steps) = match &work {
-            Work::Handler(handler) => (handler.path.clone(), handler.steps.clone()),
-            Work::Operation(operation) => (operation.name.clone(), operation.steps.clone()),
+        let asked = work.clone();
+        let (name, steps) = match &asked {
+            Work::Handler(handler) => (handler.path.clone(), &handler.steps),
+            Work::Operation(operation) => (operation.name.clone(), &operation.steps),
         };
         if let Some(vertex) = self.known.get(&(run, name.clone())) {
             return Way::Served { vertex: *vertex, path };
         }
         let vertex = self.vertices.len();
-        self.hash.update(format!("{run:?} {name}").as_bytes());
+        let sink = self.sink(run, &instance);
+        self.number(run.0);
+        self.number(sink.map_or(0, |sink| sink.0));
+        self.hash.update(name.as_bytes());
         self.known.insert((run, name), vertex);
         self.vertices.push(None);
-        let body = self.sequence(run, &instance, &steps);
-        self.vertices[vertex] = Some(Vertex { run, instance, work, body });
+        let body = self.sequence(run, &instance, steps);
+        self.vertices[vertex] = Some(Vertex { run, instance, work, sink, body });
         Way::Served { vertex, path }
+    }
+
+    /// The process that collects a run's spans: programs that send any have a setting `jaeger` with its address.
+    fn sink(&mut self, run: RunId, instance: &Instance) -> Option<RunId> {
+        if let Some(known) = self.sinks.get(&run) {
+            return *known;
+        }
+        let reached = instance.program.setting("jaeger").and_then(|setting| instance.address(setting)).and_then(|(host, port)| {
+            network::connect(self.world, &network::origin(self.world, run), host, port, Transport::Udp, run.0).run()
+        });
+        self.sinks.insert(run, reached);
+        reached
     }
 
     fn sequence(&mut self, run: RunId, instance: &Arc<Instance>, steps: &[Step]) -> Sequence {
@@ -136,7 +178,7 @@ impl<'w> Builder<'w> {
 
     fn act(&mut self, run: RunId, instance: &Arc<Instance>, step: &Step) -> Act {
         match step {
-            Step::Compute(span) => Act::Compute(*span),
+            Step::Compute(span) => Act::Compute(Time::new(*span)),
             Step::Call(call) => Act::Call(Box::new(self.call(run, instance, call))),
             Step::Store(call) => Act::Store(Box::new(self.store(run, instance, call))),
             Step::Parallel(parts) => {
@@ -166,7 +208,9 @@ impl<'w> Builder<'w> {
         }
         let all = retried(&attempt, call.retries);
         let dist = self.with_rule(&all, &call.on_error, &at);
-        CallAct { call: call.clone(), hop: instance.program.hop, ways: with_dist, attempt, dist }
+        let (span, on_error) = (call.span.clone(), call.on_error.clone());
+        let hop = Time::new(instance.program.hop);
+        CallAct { span, timeout: call.timeout, retries: call.retries, on_error, hop, ways: with_dist, attempt, dist }
     }
 
     /// How a way ends for a caller that waits for a limited time.
@@ -289,6 +333,7 @@ impl<'w> Builder<'w> {
     }
 
     fn addressed(&mut self, run: RunId, instance: &Instance, setting: usize, call: &Call, at: &ArcStr) -> Vec<Way> {
+        self.dials = true;
         let Some((host, port)) = instance.address(setting) else {
             let outcome = self.failed(format!("dial tcp: address {}: missing port in address", instance.setting(setting)), at);
             return vec![Way::Fails { outcome, after: Duration::ZERO }];
@@ -315,8 +360,20 @@ impl<'w> Builder<'w> {
     fn store(&mut self, run: RunId, instance: &Arc<Instance>, call: &StoreCall) -> StoreAct {
         let at = ArcStr::from(format!("{} {:?}", instance.setting(call.target), call.protocol));
         let (way, store) = self.store_way(run, call, &at);
-        self.hash.update(format!("{at} {way:?} {store:?}").as_bytes());
-        let mut act = StoreAct { call: call.clone(), store, way, miss: None, dist: Dist::default() };
+        self.number(store.map_or(0, |store| store.0));
+        match &way {
+            StoreWay::Served(path) if path.is_clear() => self.number(1),
+            StoreWay::Served(path) => self.path(path),
+            StoreWay::Fails { outcome, error, .. } => {
+                self.number(u64::from(outcome.ended));
+                self.hash.update(error.as_bytes());
+            }
+        }
+        let (span, tags, on_error) = (call.span.clone(), call.tags.clone(), call.on_error.clone());
+        let whole = |x: f64, most: f64| libm::round(x.clamp(1.0, most.max(1.0)));
+        let keyspace = call.miss.as_ref().map(|miss| (whole(miss.per_request, miss.keys) as u32, whole(miss.keys, 1e9) as u64));
+        let mut act =
+            StoreAct { span, tags, time: Time::new(call.time), on_error, keyspace, store, way, miss: None, dist: Dist::default() };
         act.dist = match &act.way {
             StoreWay::Fails { outcome, .. } => Dist::certain(*outcome),
             StoreWay::Served(_) => {
@@ -366,10 +423,9 @@ impl<'w> Builder<'w> {
         let label = ArcStr::from(format!("{}/{}", instance.program.name, call.span.as_deref().unwrap_or("cache")));
         let served = self.world.traffic.warmth(store, &label, self.world.now);
         let body = self.sequence(run, instance, &miss.steps);
-        let mut act = MissAct { label, body, served, chance: 0.0 };
-        let cold = act.cold(call, served);
-        let keys = libm::round(miss.per_request).max(1.0) as i32;
-        act.chance = 1.0 - (0..keys).fold(1.0, |all_there, _| all_there * (1.0 - cold));
+        let mut act = MissAct { label, keys: miss.keys, per_request: miss.per_request, body, served, chance: 0.0 };
+        let cold = act.cold(served);
+        act.chance = 1.0 - (0..act.wanted()).fold(1.0, |all_there, _| all_there * (1.0 - cold));
         // How cold a cache is matters to outcomes only when a miss does not go well; then it stays as cold as it is.
         if act.body.dist().only() != Some(Outcome::SERVED) {
             self.hash.update(&act.chance.to_bits().to_le_bytes());

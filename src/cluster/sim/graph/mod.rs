@@ -10,14 +10,16 @@
 
 mod compile;
 pub mod outcome;
+pub mod time;
 
 pub(super) use compile::PACKETS;
 pub use compile::{compile, compile_to};
 pub use outcome::{Dist, Ended, Outcome};
+pub use time::Time;
 
 use super::history::RunId;
 use super::network::rules::Path;
-use crate::app::{Call, Handler, Instance, OnError, Operation, Span, StoreCall, Then};
+use crate::app::{Handler, Instance, OnError, Operation, Then};
 use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub struct Graph {
     pub ends: Vec<Ended>,
     /// Equal for graphs that resolve alike.
     pub fingerprint: u64,
+    /// Whether some call opens a connection of its own each time.
+    pub dials: bool,
     /// Whether some call can take long for other reasons than work: delays, losses, silence.
     pub slow: bool,
 }
@@ -66,6 +70,8 @@ pub struct Vertex {
     pub instance: Arc<Instance>,
     /// What it is asked for.
     pub work: Work,
+    /// The trace collector's process that its spans reach.
+    pub sink: Option<RunId>,
     /// What it does.
     pub body: Sequence,
 }
@@ -104,7 +110,7 @@ impl Sequence {
 #[derive(Debug)]
 pub enum Act {
     /// Work on the CPU.
-    Compute(Span),
+    Compute(Time),
     /// A call.
     Call(Box<CallAct>),
     /// A request to a store.
@@ -133,10 +139,16 @@ impl Act {
 /// A call, resolved.
 #[derive(Debug)]
 pub struct CallAct {
-    /// As written.
-    pub call: Call,
+    /// Name of the client span.
+    pub span: Option<ArcStr>,
+    /// For how long the caller waits.
+    pub timeout: Option<Duration>,
+    /// How often it tries again.
+    pub retries: u32,
+    /// What it does when the call fails.
+    pub on_error: OnError,
     /// How long the way there and back takes.
-    pub hop: Span,
+    pub hop: Time,
     /// Ways it can go, equally likely; what each leads to, before the caller's rule for errors.
     pub ways: Vec<(Way, Dist)>,
     /// One attempt, before the caller's rule for errors.
@@ -172,8 +184,16 @@ pub enum Way {
 /// A request to a store, resolved.
 #[derive(Debug)]
 pub struct StoreAct {
-    /// As written.
-    pub call: StoreCall,
+    /// Name of the client span.
+    pub span: Option<ArcStr>,
+    /// Tags of the span.
+    pub tags: Vec<(ArcStr, ArcStr)>,
+    /// How long the store takes.
+    pub time: Time,
+    /// What the caller does when the request fails.
+    pub on_error: OnError,
+    /// For a cache: how many keys one request asks for, of how many.
+    pub keyspace: Option<(u32, u64)>,
     /// The store's process; `None` when none is reached.
     pub store: Option<RunId>,
     /// How it goes before a miss is looked at.
@@ -205,6 +225,10 @@ pub enum StoreWay {
 pub struct MissAct {
     /// Names the cache's keys among those of its process.
     pub label: ArcStr,
+    /// How many different keys exist.
+    pub keys: f64,
+    /// How many of them one request asks for.
+    pub per_request: f64,
     /// What is done for each missing key.
     pub body: Sequence,
     /// Requests that the cache had served when the graph was compiled.
@@ -215,8 +239,13 @@ pub struct MissAct {
 
 impl MissAct {
     /// Probability that a key is missing after so many requests.
-    pub fn cold(&self, call: &StoreCall, served: f64) -> f64 {
-        call.miss.as_ref().map_or(0.0, |miss| libm::exp(-served * miss.per_request / miss.keys.max(1.0)))
+    pub fn cold(&self, served: f64) -> f64 {
+        libm::exp(-served * self.per_request / self.keys.max(1.0))
+    }
+
+    /// How many keys one request asks for, as a whole number.
+    pub fn wanted(&self) -> u32 {
+        libm::round(self.per_request.clamp(1.0, self.keys.max(1.0))) as u32
     }
 }
 

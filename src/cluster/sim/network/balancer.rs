@@ -91,16 +91,19 @@ pub fn picture(world: &World, run: RunId, service: &ArcStr) -> Picture {
     }
 }
 
-/// Looks at every client's registrations and connections again.
-pub(super) fn review(world: &mut World) {
+/// Looks at every client's registrations and connections again; returns whether one has changed.
+pub(super) fn review(world: &mut World) -> bool {
+    let mut moved = false;
     let keys: Vec<_> = world.network.followers.keys().cloned().collect();
     for key in keys {
         let alive = world.history.run(key.0).is_some_and(|run| run.end.is_none());
         let Some(mut follower) = world.network.followers.get(&key).cloned() else { continue };
         if !alive {
             world.network.followers.remove(&key);
+            moved = true;
             continue;
         }
+        let before = follower.links.clone();
         let from = origin(world, key.0);
         watch(world, key.0, &from, &mut follower);
         learn(world, key.0, &mut follower);
@@ -111,8 +114,10 @@ pub(super) fn review(world: &mut World) {
                 follower.links.insert(address, next);
             }
         }
+        moved |= before != follower.links;
         world.network.followers.insert(key, follower);
     }
+    moved
 }
 
 /// Where a run's calls come from.

@@ -43,6 +43,8 @@ pub struct State {
     epoch: u64,
     /// Whether a review is on the queue already.
     reviewing: bool,
+    /// Whether the traffic must be resolved again whatever the review finds.
+    anew: bool,
     addresses: address::Index,
     sockets: OrdMap<RunId, Vector<Socket>>,
     rules: rules::Rules,
@@ -272,6 +274,12 @@ pub fn closed(world: &mut World, run: RunId) {
 /// Something changed that calls depend on (sockets, registrations, credentials, rules): connections and traffic are looked at
 /// again at this instant, after everything else that is due now.
 pub fn review(world: &mut World) {
+    world.network.anew = true;
+    look_again(world);
+}
+
+/// As [`review`], for what can only matter to calls by way of connections.
+fn look_again(world: &mut World) {
     world.network.epoch += 1;
     if !world.network.reviewing {
         world.network.reviewing = true;
@@ -282,7 +290,7 @@ pub fn review(world: &mut World) {
 /// Takes note of a change.
 pub fn on_change(world: &mut World, change: &Change) {
     if address::on_change(&mut world.network.addresses, change) || matters(change) {
-        review(world);
+        look_again(world);
     }
 }
 
@@ -304,13 +312,14 @@ pub fn handle(world: &mut World, work: Work) {
     match work {
         Work::Review => {
             world.network.reviewing = false;
-            balancer::review(world);
+            let moved = balancer::review(world);
             super::programs::on_network_change(world);
-            pool::review(world);
-            super::traffic::reconsider(world);
+            let moved = pool::review(world) || moved;
+            let anew = std::mem::take(&mut world.network.anew) || moved;
+            super::traffic::reconsider(world, anew);
             super::kubelet::on_network_change(world);
         }
-        Work::Dial { .. } => review(world),
+        Work::Dial { .. } => look_again(world),
         Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
         Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
     }

@@ -47,8 +47,9 @@ pub fn store_link(world: &World, run: RunId, setting: usize) -> Option<StoreLink
     world.network.pools.get(&run)?.iter().find(|held| held.setting == setting).map(|held| held.link.clone())
 }
 
-/// Looks at every connection to a store again.
-pub(super) fn review(world: &mut World) {
+/// Looks at every connection to a store again; returns whether one has changed.
+pub(super) fn review(world: &mut World) -> bool {
+    let mut moved = false;
     let ended = |world: &World, run: RunId| world.history.run(run).is_none_or(|run| run.end.is_some());
     let gone: Vec<_> = world.network.pools.keys().filter(|run| ended(world, **run)).copied().collect();
     for run in gone {
@@ -61,8 +62,14 @@ pub(super) fn review(world: &mut World) {
             None => programs::instance(world, run).map(|instance| stores_of(&instance)).unwrap_or_default(),
         };
         let examined: Vector<Held> = held.iter().map(|held| examine(world, run, held.clone())).collect();
-        world.network.pools.insert(run, examined);
+        if examined != held {
+            moved = true;
+        }
+        if examined != held || !world.network.pools.contains_key(&run) {
+            world.network.pools.insert(run, examined);
+        }
     }
+    moved
 }
 
 /// The stores that a program asks while it serves.

@@ -185,7 +185,7 @@ pub fn http(world: &mut World, run: RunId, request: &HttpRequest) -> Option<Http
     let instance = instance(world, run)?;
     match instance.program.behaviour {
         Behaviour::Consul => Some(consul::http(world, run, request)),
-        Behaviour::Jaeger => Some(jaeger::http(request)),
+        Behaviour::Jaeger => Some(jaeger::http(world, run, request)),
         _ => None,
     }
 }
