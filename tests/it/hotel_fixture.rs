@@ -4,7 +4,6 @@ use aiopslab::app::Catalog;
 use aiopslab::cluster::sim::cluster::SimCluster;
 use aiopslab::cluster::sim::history::RunId;
 use aiopslab::cluster::sim::kubelet::{self, NodeSpec};
-use aiopslab::cluster::sim::programs::mongo;
 use aiopslab::cluster::sim::store::{Key, Kind};
 use aiopslab::cluster::sim::world::World;
 use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery, TelemetryReply};
@@ -43,22 +42,8 @@ impl Hotel {
         hotel.apply(&[object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => NS } }]);
         let app = Catalog::embedded().app("hotel-reservation").expect("embedded").clone();
         hotel.apply(&app.manifests);
-        hotel.run(6.0);
-        hotel.add_users();
-        hotel.run(54.0);
+        hotel.run(60.0);
         hotel
-    }
-
-    /// Stands in for the initialisation scripts of the two databases that demand authentication.
-    fn add_users(&mut self) {
-        for (store, database) in [("mongodb-geo", "geo-db"), ("mongodb-rate", "rate-db")] {
-            let run = self.run_of(store).expect("runs");
-            let role = |role: &str, database: &str| mongo::Role { role: role.into(), database: database.into() };
-            let roles = vec![role("userAdminAnyDatabase", "admin"), role("readWrite", database)];
-            let (name, password, id) = ("admin".into(), "admin".into(), "u".into());
-            let user = mongo::User { name, password, database: "admin".into(), roles, id };
-            mongo::change(self.world_mut(), run, |db| db.users.push(user));
-        }
     }
 
     /// The world.

@@ -1,13 +1,14 @@
 //! Integration tests: one binary, one module a subject.
 
 mod agent_texts;
-mod attacks;
 mod api_admission;
 mod api_policy;
 mod api_server;
+mod attacks;
 mod cluster_fixture;
 mod controllers;
 mod episodes;
+mod exec;
 mod failing;
 mod hotel;
 mod hotel_faults;

@@ -128,12 +128,7 @@ mod tests {
     #[test]
     fn errors_name_file_line_field_and_what_was_meant() {
         check("", expect!["ok"]);
-        check(
-            "tile = 1",
-            expect![
-                "apps/a/app.toml:8:1: unknown field `tile`, expected one of `title`, `namespace`, `description`, `operations`, `entry`, `rate_per_s`, `first`; did you mean `title`?"
-            ],
-        );
+        check("tile = 1", expect!["apps/a/app.toml:8:1: unknown field `tile`; did you mean `title`?"]);
         check(
             "[program.web]\nmemory_mib = { start = 1.0, working = 2.0 }\nstrat = []",
             expect!["apps/a/app.toml:10:1: unknown field `strat`; did you mean `start`?"],

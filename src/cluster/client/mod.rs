@@ -35,6 +35,10 @@ pub trait Net {
     /// # Errors
     /// When the name does not resolve.
     fn resolve(&mut self, host: &str) -> Result<Vec<ArcStr>, ConnectError>;
+    /// The full name under which a host name resolves; the name itself where there is no search path.
+    fn full_name(&self, host: &str) -> String {
+        host.to_owned()
+    }
 }
 
 /// What a network program works with.

@@ -36,7 +36,7 @@ pub fn getent(command: &mut Client<'_>) -> Finished {
         }
         for (at, address) in found.iter().enumerate() {
             match database.as_str() {
-                "hosts" => shown.push_str(&format!("{address:<15} {key}\n")),
+                "hosts" => shown.push_str(&format!("{address:<15} {}\n", command.net.full_name(key))),
                 "ahosts" | "ahostsv4" => {
                     let name = if at == 0 { format!(" {key}") } else { String::new() };
                     shown.push_str(&format!("{address:<15} STREAM{name}\n{address:<15} DGRAM  \n{address:<15} RAW    \n"));
@@ -57,7 +57,8 @@ pub fn nslookup(command: &mut Client<'_>) -> Finished {
     if found.is_empty() {
         return Finished { exit_code: 1, ..Finished::ok(format!("{header}** server can't find {name}: NXDOMAIN\n\n")) };
     }
-    let answers: String = found.iter().map(|address| format!("Name:\t{name}\nAddress: {address}\n")).collect();
+    let full = command.net.full_name(name);
+    let answers: String = found.iter().map(|address| format!("Name:\t{full}\nAddress: {address}\n")).collect();
     Finished::ok(format!("{header}{answers}\n"))
 }
 
@@ -70,7 +71,8 @@ pub fn host(command: &mut Client<'_>) -> Finished {
     if found.is_empty() {
         return Finished { exit_code: 1, ..Finished::ok(format!("Host {name} not found: 3(NXDOMAIN)\n")) };
     }
-    Finished::ok(found.iter().map(|address| format!("{name} has address {address}\n")).collect::<String>())
+    let full = command.net.full_name(&name);
+    Finished::ok(found.iter().map(|address| format!("{full} has address {address}\n")).collect::<String>())
 }
 
 /// `dig [@SERVER] NAME [TYPE] [+short]`.

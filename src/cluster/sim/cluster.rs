@@ -1,12 +1,13 @@
 //! [`SimCluster`]: the simulated world behind the [`Cluster`] trait.
 
+use super::store::Kind;
 use super::world::World;
-use super::{api, derive, http, network, traffic};
+use super::{api, derive, exec, http, network, traffic};
 use crate::cluster::{
     ApiError, ApiReply, ApiRequest, Cluster, ConnectError, ExecOutput, ExecRequest, HttpOrigin, HttpReply, HttpRequest, Identity, Interest,
-    ProbeReply, ProbeRequest, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
+    ProbeReply, ProbeRequest, Subresource, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
 };
-use crate::object::ResourceRef;
+use crate::object::{Json, ResourceRef};
 use crate::time::SimTime;
 use crate::workload::Workload;
 use arcstr::ArcStr;
@@ -52,8 +53,12 @@ impl Cluster for SimCluster {
         api::handle(&mut self.world, who, request)
     }
 
-    fn exec(&mut self, _who: &Identity, _request: &ExecRequest) -> Result<ExecOutput, ApiError> {
-        Err(not_built("exec"))
+    fn exec(&mut self, who: &Identity, request: &ExecRequest) -> Result<ExecOutput, ApiError> {
+        let pods = self.world.store.resource(Kind::POD).clone();
+        let mut asked = ApiRequest::create(&pods, Some(&request.namespace), Json::Null).subresource(Subresource::Exec);
+        asked.name = Some(request.pod.clone());
+        api::rbac::authorize(&self.world, who, &asked, &pods)?;
+        exec::exec(&mut self.world, request)
     }
 
     fn telemetry(&mut self, _who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
@@ -86,8 +91,4 @@ impl Cluster for SimCluster {
     fn state_hash(&self) -> Option<u128> {
         None
     }
-}
-
-fn not_built(what: &str) -> ApiError {
-    ApiError::new(501, "NotImplemented", format!("{what} is not built yet on the simulated cluster"))
 }

@@ -265,6 +265,11 @@ pub fn listen(world: &mut World, run: RunId, socket: Socket) {
     }
 }
 
+/// The sockets that a run has open.
+pub fn sockets(world: &World, run: RunId) -> impl Iterator<Item = &Socket> {
+    world.network.sockets.get(&run).into_iter().flatten()
+}
+
 /// A run ended, or its process closed what it listened on.
 pub fn closed(world: &mut World, run: RunId) {
     world.network.sockets.remove(&run);

@@ -16,6 +16,7 @@ use super::world::{Event, World};
 use super::{kubelet, network};
 use crate::app::{Access, Behaviour, Credentials, Instance, OnTerm, Outcome, Startup};
 use crate::cluster::{HttpReply, HttpRequest};
+use crate::shell::Vfs;
 use crate::time::SimTime;
 use arcstr::ArcStr;
 use imbl::OrdMap;
@@ -28,6 +29,8 @@ pub struct State {
     processes: OrdMap<RunId, Process>,
     databases: OrdMap<ArcStr, Arc<mongo::Database>>,
     registries: OrdMap<RunId, consul::Registry>,
+    /// Files of containers in which something was changed by hand.
+    files: OrdMap<RunId, Arc<Vfs>>,
 }
 
 /// A process that has not ended.
@@ -134,6 +137,7 @@ pub fn signal(world: &mut World, run: RunId, signal: Signal) -> Option<Exit> {
 pub fn ended(world: &mut World, run: RunId) {
     world.programs.processes.remove(&run);
     world.programs.registries.remove(&run);
+    world.programs.files.remove(&run);
     network::closed(world, run);
 }
 
@@ -198,6 +202,16 @@ pub fn crash(world: &mut World, run: RunId, lines: &[String], code: i32) {
         }
         world.schedule(world.now, Event::Program(Work::End { run, code }));
     }
+}
+
+/// The files of a container, when something in it was changed by hand.
+pub(super) fn kept_files(world: &World, run: RunId) -> Option<Arc<Vfs>> {
+    world.programs.files.get(&run).cloned()
+}
+
+/// Keeps the files of a container for the next process in it.
+pub(super) fn keep_files(world: &mut World, run: RunId, files: Arc<Vfs>) {
+    world.programs.files.insert(run, files);
 }
 
 /// What a run was started with.
