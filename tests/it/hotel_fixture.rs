@@ -2,6 +2,7 @@
 
 use aiopslab::app::Catalog;
 use aiopslab::cluster::sim::cluster::SimCluster;
+use aiopslab::cluster::sim::history::RunId;
 use aiopslab::cluster::sim::kubelet::{self, NodeSpec};
 use aiopslab::cluster::sim::store::{Key, Kind};
 use aiopslab::cluster::sim::world::World;
@@ -82,6 +83,13 @@ impl Hotel {
     pub fn pod(&self, service: &str) -> Option<Object> {
         let pods = self.world().store.list(Kind::POD, Some(NS));
         pods.filter(|p| p.label("io.kompose.service") == Some(service) && !p.is_terminating()).last().cloned()
+    }
+
+    /// The run of a service's container.
+    pub fn run_of(&self, service: &str) -> Option<RunId> {
+        let pod = self.pod(service)?;
+        let runs = self.world().history.runs();
+        runs.rev().find(|r| r.launch.pod == pod.name() && r.end.is_none()).map(|r| r.id)
     }
 
     /// A service's log, escape codes removed.
