@@ -1,11 +1,16 @@
 //! Ten thousand agent texts: whatever is written, the grammar answers with a call or with what to write instead.
 
 use aiopslab::object::Json;
+use aiopslab::problem::Registry;
+use aiopslab::rng::{Key, Stream};
+use aiopslab::session::{Options, Session};
 use aiopslab::task::{Expected, TASKS, grade_answer};
 use aiopslab::tool::grammar::{Dialect, parse};
 use aiopslab::tool::observation::{OBSERVATION_LIMIT, cut};
 use aiopslab::tool::table;
+use aiopslab::trajectory::Action;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 /// Pieces that agents' texts are made of, and pieces that break parsers.
 fn piece() -> impl Strategy<Value = String> {
@@ -138,5 +143,113 @@ fn hostile_texts_are_answered_soon() {
         read(&text, Dialect::Strict);
         read(&text, Dialect::Forgiving);
         assert!(cut(&text, OBSERVATION_LIMIT).len() <= OBSERVATION_LIMIT + 200);
+    }
+}
+
+/// Words of commands, right and wrong.
+const WORDS: &[&str] = &[
+    "kubectl",
+    "get",
+    "describe",
+    "logs",
+    "delete",
+    "patch",
+    "scale",
+    "rollout",
+    "undo",
+    "status",
+    "set",
+    "image",
+    "exec",
+    "apply",
+    "pods",
+    "pod",
+    "deployments",
+    "deployment/geo",
+    "svc",
+    "events",
+    "nodes",
+    "geo",
+    "frontend",
+    "all",
+    "-n",
+    "test-hotel-reservation",
+    "default",
+    "-A",
+    "-o",
+    "yaml",
+    "json",
+    "wide",
+    "name",
+    "jsonpath={.items[*].metadata.name}",
+    "custom-columns=A:.kind",
+    "-l",
+    "app=x",
+    "--tail=5",
+    "--since=1m",
+    "-p",
+    "'{\"spec\":{}}'",
+    "--type=json",
+    "'[{\"op\":\"add\"}]'",
+    "--replicas=2",
+    "--all",
+    "-f",
+    "-",
+    "/nowhere",
+    "--force",
+    "--dry-run=server",
+    "--sort-by=.metadata.name",
+    "hotel-reserv-geo=x:y",
+    "--",
+    "ls",
+    "curl",
+    "-s",
+    "-v",
+    "-m",
+    "1",
+    "http://frontend:5000/hotels",
+    "sleep",
+    "0.5",
+    "timeout",
+    "echo",
+    "|",
+    ";",
+    "&&",
+    ">",
+    "$(",
+    ")",
+    "`",
+    "'",
+    "\\\"",
+    "*",
+    "--help",
+    "--nope",
+    "-1",
+    "99999999999999999999",
+    "\u{1f600}",
+];
+
+fn command(stream: &mut Stream) -> String {
+    let count = 1 + stream.below(8);
+    let words: Vec<&str> = (0..count).map(|_| WORDS[stream.below(WORDS.len() as u64) as usize]).collect();
+    let lead = if stream.chance(0.8) { "kubectl " } else { "" };
+    format!("exec_shell(\"{lead}{}\")", words.join(" "))
+}
+
+#[test]
+fn an_episode_survives_every_text() {
+    let registry = Registry::embedded();
+    let problem = registry.problem("misconfig_app_hotel_res-mitigation-1").expect("known");
+    let options = Options { max_steps: 500, step_seconds: 0.1, ..Options::default() };
+    let mut stream = Key::new(77).part("agent-texts").stream();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut session = Session::new(registry.clone(), problem.clone(), options);
+    for at in 0..10_000 {
+        if !session.in_progress() {
+            session.reset(at).expect("begun");
+        }
+        let text = if stream.chance(0.8) { command(&mut stream) } else { text().new_tree(&mut runner).expect("a text").current() };
+        let step = session.step(Action::Text(text)).expect("in progress");
+        assert!(step.observation.len() <= OBSERVATION_LIMIT + 300 && (0.0..=1.0).contains(&step.reward));
     }
 }

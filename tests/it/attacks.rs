@@ -259,3 +259,13 @@ fn nothing_gives_the_answer_away() {
         }
     }
 }
+
+#[test]
+fn every_seed_begins() {
+    let registry = Registry::embedded();
+    let problem = registry.problem("noop_detection_hotel_reservation-1").expect("known");
+    let mut session = Session::new(registry, problem, Options::default());
+    for seed in (0..120).chain([u64::MAX]) {
+        session.reset(seed).unwrap_or_else(|error| panic!("{seed}: {error}"));
+    }
+}

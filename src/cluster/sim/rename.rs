@@ -232,11 +232,12 @@ pub(super) fn each<K: Ord + Clone, V: Clone>(map: &mut OrdMap<K, V>, mut change:
 pub fn rename(world: &mut World, renaming: &Renaming) {
     let objects: Vec<(Key, Object)> = world.store.iter().map(|(key, object)| (renaming.key(key), Object(renaming.json(object)))).collect();
     world.store.rewrite(objects);
-    world.forget_changes();
     world.kubelet.rename(renaming);
     world.network.rename(renaming);
     world.programs.rename(renaming);
     world.scheduler.rename(renaming);
     world.controllers.rename(renaming);
     world.history.rename(renaming);
+    // Last: indices are built anew from the store, and would be renamed a second time above.
+    world.forget_changes();
 }
