@@ -13,6 +13,7 @@ mod failing;
 mod hotel;
 mod hotel_faults;
 mod hotel_fixture;
+mod hotel_probes;
 mod hotel_traces;
 mod kubectl_acting;
 mod kubectl_objects;

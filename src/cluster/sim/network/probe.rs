@@ -2,12 +2,12 @@
 //!
 //! Not modelled: redirects, headers that a probe sets, lines that a probed server writes about it.
 
-use super::super::http;
 use super::super::kubelet::ProbeOutcome;
 use super::super::world::World;
+use super::super::{exec, http};
 use super::policy::named_port;
 use super::{Connection, Origin, Peer, Reach, Transport, Wire, connect};
-use crate::cluster::{ConnectError, HttpRequest};
+use crate::cluster::{ConnectError, ExecRequest, HttpRequest};
 use crate::object::{Json, Object};
 use std::time::Duration;
 
@@ -112,9 +112,17 @@ impl Asked<'_> {
 }
 
 impl Asked<'_> {
-    /// Commands have no interpreter in containers yet; a probe that runs one holds while its container runs.
-    fn exec(&self, _container: &str, _handler: &Json) -> Result<(), String> {
-        Ok(())
+    fn exec(&self, container: &str, handler: &Json) -> Result<(), String> {
+        let argv: Vec<String> = handler.get("command").items().iter().map(|word| word.text().to_owned()).collect();
+        let text = argv.join(" ");
+        let (namespace, pod) = (self.pod.namespace().into(), self.pod.name().into());
+        let request = ExecRequest { namespace, pod, container: Some(container.into()), argv, stdin: Vec::new() };
+        match exec::exec(&mut self.world.clone(), &request) {
+            Ok(done) if done.took > self.timeout => Err(format!("command timed out: {text:?} timed out after {}s", self.timeout.as_secs())),
+            Ok(done) if done.exit_code == 0 => Ok(()),
+            Ok(done) => Err([done.stdout, done.stderr].iter().map(|out| String::from_utf8_lossy(out)).collect()),
+            Err(error) => Err(error.message),
+        }
     }
 }
 

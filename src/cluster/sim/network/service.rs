@@ -2,6 +2,7 @@
 //!
 //! Not modelled: load balancers, topology hints, a kube-proxy that lags behind the API server.
 
+use super::super::kubelet;
 use super::super::store::{Key, Kind};
 use super::super::world::World;
 use super::address::{Owner, owner};
@@ -158,7 +159,7 @@ fn reach_node(world: &World, node: &ArcStr, port: u16, transport: Transport) -> 
     let Some(object) = world.store.get(&Key::new(Kind::NODE, "", node.clone())) else { return Reach::Silence };
     let control_plane = object.label("node-role.kubernetes.io/control-plane").is_some();
     match port {
-        10250 if transport == Transport::Tcp => return Reach::Peer(Peer::Kubelet(node.clone())),
+        10250 if transport == Transport::Tcp && kubelet::is_node_running(world, node) => return Reach::Peer(Peer::Kubelet(node.clone())),
         6443 if transport == Transport::Tcp && control_plane => return Reach::Peer(Peer::ApiServer),
         _ => {}
     }
