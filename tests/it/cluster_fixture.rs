@@ -40,26 +40,28 @@ fn program(start: Vec<Start>) -> Program {
 /// The programs of `tests/fidelity/app`, as far as timelines need them.
 fn programs() -> Vec<(&'static str, Program)> {
     let listen = Start::Listen(vec![Listen { port: Port::Fixed(8080), protocol: Protocol::Http, udp: false }]);
-    let unhealthy = Handler {
+    let health = |status: u16| Handler {
         methods: Vec::new(),
         path: "/healthz".into(),
         exact: true,
         span: None,
         checks: Vec::new(),
         steps: Vec::new(),
-        reply: Reply { status: 503, headers: Vec::new(), body: Body::Text("unhealthy".into()) },
+        reply: Reply { status, headers: Vec::new(), body: Body::Text("health".into()) },
         error_status: 500,
     };
     let polite = OnTerm::Graceful { code: 0, after: Duration::from_millis(5) };
     let greedy = Memory { start: 64 << 20, working: 64 << 20 };
     vec![
         ("idle", program(vec![Start::Serve])),
-        ("web", program(vec![listen.clone(), Start::Serve])),
+        ("web", Program { handlers: vec![Arc::new(health(200))], ..program(vec![listen.clone(), Start::Serve]) }),
+        ("lines", program(vec![Start::Serve])),
+        ("tick", program(vec![Start::Serve])),
         ("crash", program(vec![Start::Exit(1)])),
         ("done", program(vec![Start::Exit(0)])),
         ("init", program(vec![Start::Exit(0)])),
         ("eat", Program { memory: greedy, ..program(vec![Start::Serve]) }),
-        ("unready", Program { handlers: vec![Arc::new(unhealthy)], on_term: polite, ..program(vec![listen, Start::Serve]) }),
+        ("unready", Program { handlers: vec![Arc::new(health(503))], on_term: polite, ..program(vec![listen, Start::Serve]) }),
     ]
 }
 
@@ -92,13 +94,18 @@ fn images() -> Vec<Arc<Image>> {
 impl Fixture {
     /// A cluster with two nodes.
     pub fn new(seed: u64) -> Self {
+        Fixture::with_nodes(seed, 2)
+    }
+
+    /// A cluster with some nodes.
+    pub fn with_nodes(seed: u64, nodes: u32) -> Self {
         let catalog = Catalog { images: images(), apps: Vec::new(), registries: vec!["docker.io".into()] };
         let mut world = World::new(SimTime::from_secs(1_767_225_600), seed, Arc::new(catalog));
         for namespace in ["default", "kube-system", "app"] {
             let object = aiopslab::object! { "metadata" => aiopslab::object! { "name" => namespace } };
             world.create(&Identity::operator(), Kind::NAMESPACE, "", object).expect("created");
         }
-        for at in 1..=2 {
+        for at in 1..=nodes {
             let spec = NodeSpec {
                 name: format!("node-{at}").into(),
                 address: format!("172.18.0.{}", at + 1).into(),
@@ -111,9 +118,9 @@ impl Fixture {
         }
         let mut fixture = Fixture { world };
         fixture.run(1.0);
-        for node in ["node-1", "node-2"] {
+        for node in (1..=nodes).map(|at| format!("node-{at}")) {
             for image in ["img/app:1", "img/app:2", "fidelity/web:1.0", "fidelity/worker:1.0", "fidelity/tools:1.0"] {
-                kubelet::preload(&mut fixture.world, node, image);
+                kubelet::preload(&mut fixture.world, &node, image);
             }
         }
         fixture

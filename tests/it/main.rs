@@ -21,4 +21,6 @@ mod kubelet;
 mod mitigation;
 mod network;
 mod recorded;
+mod recorded_objects;
+mod shop;
 mod tidy;

@@ -23,6 +23,7 @@ impl Kind {
     pub const PVC: Kind = Kind(builtin_index("", "persistentvolumeclaims"));
     pub const PV: Kind = Kind(builtin_index("", "persistentvolumes"));
     pub const POD: Kind = Kind(builtin_index("", "pods"));
+    pub const REPLICATION_CONTROLLER: Kind = Kind(builtin_index("", "replicationcontrollers"));
     pub const RESOURCE_QUOTA: Kind = Kind(builtin_index("", "resourcequotas"));
     pub const SECRET: Kind = Kind(builtin_index("", "secrets"));
     pub const SERVICE_ACCOUNT: Kind = Kind(builtin_index("", "serviceaccounts"));

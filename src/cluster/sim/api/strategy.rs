@@ -137,6 +137,11 @@ fn job_selector(job: &mut Object) {
         job.set_at(&["spec", "template", "metadata", "labels", key], value);
     }
     job.set_at(&["spec", "selector", "matchLabels", "batch.kubernetes.io/controller-uid"], uid);
+    // A Job without labels reads as if it had its template's: the default is taken after the selector was made.
+    if job.meta().get("labels").is_empty() {
+        let labels = job.at(&["spec", "template", "metadata", "labels"]).clone();
+        job.set_at(&["metadata", "labels"], labels);
+    }
 }
 
 /// Keeps what an update of the main part may not change, and counts generations.

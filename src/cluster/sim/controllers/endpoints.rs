@@ -4,7 +4,7 @@
 
 use super::pods::{self, controller_reference, is_finished, is_namespace_terminating};
 use super::selector::is_subset;
-use super::{Loop, Outcome, enqueue, identity};
+use super::{Loop, Outcome, enqueue, identity, md5};
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::object;
@@ -201,7 +201,8 @@ fn created(result: Result<Object, crate::cluster::ApiError>) -> Outcome {
 fn subsets(service: &Object, members: &[Object], early: bool) -> Json {
     let mut groups: Vec<(Vec<Json>, Vec<&Object>)> = Vec::new();
     for pod in members {
-        let Some(ports) = ports(service, pod, false) else { continue };
+        let Some(mut ports) = ports(service, pod, false) else { continue };
+        ports.sort_by_key(place);
         match groups.iter_mut().find(|(p, _)| *p == ports) {
             Some((_, pods)) => pods.push(pod),
             None => groups.push((ports, vec![pod])),
@@ -229,6 +230,17 @@ fn subsets(service: &Object, members: &[Object], early: bool) -> Json {
         subset
     };
     groups.into_iter().map(subset).collect()
+}
+
+/// Where a port stands among others: by the digest of Go's dump of it.
+fn place(port: &Json) -> [u8; 16] {
+    let text = |field: &str, default: &str| port.get(field).as_str().unwrap_or(default).to_owned();
+    let number = port.get("port").as_i64().unwrap_or(0);
+    let (name, protocol, application) = (text("name", ""), text("protocol", "TCP"), text("appProtocol", "<nil>"));
+    let dump = format!(
+        "(v1.EndpointPort){{Name:(string){name} Port:(int32){number} Protocol:(v1.Protocol){protocol} AppProtocol:(*string){application}}}"
+    );
+    md5::digest(dump.as_bytes())
 }
 
 fn address(service: &Object, pod: &Object) -> Json {

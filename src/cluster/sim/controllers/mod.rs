@@ -3,7 +3,7 @@
 //! Each loop is a function over a key, as Kubernetes' own are: a change puts the keys it concerns on the queue, a key is
 //! due once at a time, and a loop that fails puts its key back after a growing delay. Loops are level-triggered: they
 //! look at what is there, never at what changed.
-//! Not modelled: leader election, API server throttling of controllers, ReplicationController, HorizontalPodAutoscaler.
+//! Not modelled: leader election, API server throttling of controllers, HorizontalPodAutoscaler (there is no metrics API).
 
 mod conditions;
 pub mod events;
@@ -19,6 +19,7 @@ mod disruption;
 mod endpoints;
 mod garbage;
 mod job;
+mod md5;
 mod namespaces;
 mod node_lifecycle;
 mod replica_set;
@@ -40,6 +41,7 @@ use std::time::Duration;
 pub enum Loop {
     Deployment,
     ReplicaSet,
+    ReplicationController,
     Claim,
     Volume,
     Endpoints,
@@ -92,6 +94,7 @@ pub fn on_change(world: &mut World, change: &Change) {
             enqueue(world, Loop::ReplicaSet, change.key.clone());
             deployment::on_replica_set(world, change);
         }
+        Kind::REPLICATION_CONTROLLER => enqueue(world, Loop::ReplicationController, change.key.clone()),
         Kind::POD => on_pod(world, change),
         Kind::PVC | Kind::PV => volumes::on_change(world, change),
         Kind::SERVICE | Kind::ENDPOINTS | Kind::ENDPOINT_SLICE => endpoints::on_change(world, change),
@@ -135,7 +138,7 @@ pub fn handle(world: &mut World, work: Work) {
     world.controllers.due.remove(&(which, key.clone()));
     let outcome = match which {
         Loop::Deployment => deployment::sync(world, &key),
-        Loop::ReplicaSet => replica_set::sync(world, &key),
+        Loop::ReplicaSet | Loop::ReplicationController => replica_set::sync(world, &key),
         Loop::Claim => volumes::sync_claim(world, &key),
         Loop::Volume => volumes::sync_volume(world, &key),
         Loop::Endpoints => endpoints::sync(world, &key),
@@ -212,6 +215,7 @@ impl State {
     pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
         self.due = self.due.iter().map(|((which, key), due)| ((*which, names.key(key)), *due)).collect();
         self.failures = self.failures.iter().map(|((which, key), count)| ((*which, names.key(key)), *count)).collect();
+        self.evictions = self.evictions.iter().map(|(key, at)| (names.key(key), *at)).collect();
         self.events = events::State::default();
     }
 }

@@ -1,4 +1,4 @@
-//! The ReplicaSet controller: as many pods as asked for.
+//! The ReplicaSet controller, and the ReplicationController's, which is the same one: as many pods as asked for.
 //!
 //! Not modelled: expectations (the store is read directly, so a controller always sees its own writes).
 
@@ -16,48 +16,79 @@ use std::time::Duration;
 /// Pods created or deleted at most in one synchronisation.
 const BURST: usize = 500;
 
-/// Puts the ReplicaSets that a pod concerns on the queue.
+/// The two kinds that this controller serves.
+#[derive(Clone, Copy)]
+struct Flavor {
+    kind: Kind,
+    name: &'static str,
+    queue: Loop,
+    controller: &'static str,
+}
+
+const FLAVORS: [Flavor; 2] = [
+    Flavor { kind: Kind::REPLICA_SET, name: "ReplicaSet", queue: Loop::ReplicaSet, controller: "replicaset-controller" },
+    Flavor {
+        kind: Kind::REPLICATION_CONTROLLER,
+        name: "ReplicationController",
+        queue: Loop::ReplicationController,
+        controller: "replication-controller",
+    },
+];
+
+/// The set as the controller sees it: a ReplicationController's plain selector becomes a label selector.
+fn normalized(set: &Object) -> Object {
+    let mut set = set.clone();
+    if set.kind() == "ReplicationController" {
+        let labels = set.spec().get("selector").clone();
+        set.set_at(&["spec", "selector"], object! { "matchLabels" => labels });
+    }
+    set
+}
+
+/// Puts the sets that a pod concerns on the queue.
 pub fn on_pod(world: &mut World, change: &Change) {
     let sides = [&change.before, &change.after];
     let mut owned = false;
     for pod in sides.into_iter().flatten() {
-        if let Some(owner) = pod.controller() {
-            owned = true;
-            if owner.get("kind").text() == "ReplicaSet" {
-                enqueue(world, Loop::ReplicaSet, Key::new(Kind::REPLICA_SET, pod.namespace(), owner.get("name").text()));
-            }
+        let Some(owner) = pod.controller() else { continue };
+        owned = true;
+        if let Some(flavor) = FLAVORS.iter().find(|f| f.name == owner.get("kind").text()) {
+            enqueue(world, flavor.queue, Key::new(flavor.kind, pod.namespace(), owner.get("name").text()));
         }
     }
     if let Some(ready) = change.after.as_ref().filter(|p| pods::is_ready(p) && !change.before.as_ref().is_some_and(pods::is_ready)) {
         watch_availability(world, ready);
     }
-    if let Some(orphan) = change.after.as_ref().filter(|pod| !owned && !pod.is_terminating()) {
+    let Some(orphan) = change.after.as_ref().filter(|pod| !owned && !pod.is_terminating()) else { return };
+    for flavor in FLAVORS {
         let adopters: Vec<Key> = world
             .store
-            .list_keyed(Kind::REPLICA_SET, Some(orphan.namespace()))
-            .filter(|(_, rs)| selects(rs.spec().get("selector"), orphan.meta().get("labels")))
+            .list_keyed(flavor.kind, Some(orphan.namespace()))
+            .filter(|(_, set)| selects(normalized(set).spec().get("selector"), orphan.meta().get("labels")))
             .map(|(key, _)| key.clone())
             .collect();
         for key in adopters {
-            enqueue(world, Loop::ReplicaSet, key);
+            enqueue(world, flavor.queue, key);
         }
     }
 }
 
 fn watch_availability(world: &mut World, pod: &Object) {
-    let Some(owner) = pod.controller().filter(|o| o.get("kind").text() == "ReplicaSet") else { return };
-    let key = Key::new(Kind::REPLICA_SET, pod.namespace(), owner.get("name").text());
+    let Some(owner) = pod.controller() else { return };
+    let Some(flavor) = FLAVORS.iter().find(|f| f.name == owner.get("kind").text()) else { return };
+    let key = Key::new(flavor.kind, pod.namespace(), owner.get("name").text());
     let least = world.store.get(&key).and_then(|rs| rs.spec().get("minReadySeconds").as_i64()).unwrap_or(0);
     if let Some(seconds) = u64::try_from(least).ok().filter(|s| *s > 0) {
-        enqueue_after(world, Loop::ReplicaSet, key, Duration::from_secs(seconds) + Duration::from_secs(1));
+        enqueue_after(world, flavor.queue, key, Duration::from_secs(seconds) + Duration::from_secs(1));
     }
 }
 
-/// Brings one ReplicaSet closer to what it asks for.
+/// Brings one set closer to what it asks for.
 pub fn sync(world: &mut World, key: &Key) -> Outcome {
-    let Some(rs) = world.store.get(key).cloned() else { return Ok(()) };
+    let Some(flavor) = FLAVORS.iter().find(|f| f.kind == key.kind) else { return Ok(()) };
+    let Some(rs) = world.store.get(key).map(normalized) else { return Ok(()) };
     let active = pods::claim(world, &rs)?;
-    let failure = if rs.is_terminating() { None } else { manage(world, &rs, &active).err() };
+    let failure = if rs.is_terminating() { None } else { manage(world, &rs, &active, flavor.controller).err() };
     let status = status(world, &rs, &active, failure.as_ref());
     let written = if status == *rs.status() { rs } else { world.set_status(key, |s| *s = status)? };
     if let Some(error) = failure {
@@ -65,7 +96,7 @@ pub fn sync(world: &mut World, key: &Key) -> Outcome {
     }
     let least = written.spec().get("minReadySeconds").as_i64().unwrap_or(0);
     if let Some(at) = pods::next_available(&active, least, world.now).filter(|_| least > 0) {
-        enqueue_after(world, Loop::ReplicaSet, key.clone(), at - world.now);
+        enqueue_after(world, flavor.queue, key.clone(), at - world.now);
     }
     Ok(())
 }
@@ -74,8 +105,8 @@ fn wanted(rs: &Object) -> usize {
     usize::try_from(rs.spec().get("replicas").as_i64().unwrap_or(1)).unwrap_or(0)
 }
 
-fn manage(world: &mut World, rs: &Object, active: &[Object]) -> Outcome {
-    let maker = Maker { controller: "replicaset-controller", owner: rs };
+fn manage(world: &mut World, rs: &Object, active: &[Object], controller: &str) -> Outcome {
+    let maker = Maker { controller, owner: rs };
     let wanted = wanted(rs);
     if active.len() < wanted {
         return create(world, &maker, (wanted - active.len()).min(BURST));

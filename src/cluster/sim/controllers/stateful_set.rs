@@ -168,7 +168,6 @@ impl Sync {
         let fresh = at - self.start() >= self.partition() || self.current.name() == self.update.name();
         let revision = if fresh { &self.update } else { &self.current };
         let mut pod = Maker { controller: CONTROLLER, owner: &self.set }.from_template(&revisions::template_of(revision));
-        pod.remove_at(&["metadata", "generateName"]);
         pod.set_at(&["metadata", "name"], name.as_str());
         pod.set_at(&["metadata", "labels", NAME_LABEL], name.as_str());
         pod.set_at(&["metadata", "labels", INDEX_LABEL], at.to_string());
