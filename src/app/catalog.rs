@@ -166,6 +166,7 @@ impl Catalog {
         };
         let read = |source: &Source| match source {
             Source::Env(name) => env.get(name).cloned(),
+            Source::Argument(at) => argv.get(*at).cloned(),
             Source::Flag(name) => flag(&argv, name),
             Source::Switch { flag, value } => argv.contains(flag).then(|| value.clone()),
             Source::File { path, key } => {

@@ -26,7 +26,8 @@ pub use error::{DataError, edits, nearest};
 pub use image::{Executable, Image, Pull, Reference, Shell};
 pub use program::{
     Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,
-    Operation, Port, Program, Protocol, Query, Register, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall, Then,
+    Operation, Port, Program, Protocol, Query, Register, Repeat, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall,
+    Then,
 };
 pub use resolve::{DataFile, catalog as read_catalog};
 pub use startup::{Effect, Outcome, Startup};

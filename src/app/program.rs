@@ -121,6 +121,8 @@ pub enum Source {
     },
     /// An environment variable.
     Env(ArcStr),
+    /// The argument at this place after the command's name, from 1.
+    Argument(usize),
     /// A command-line flag, `--port` (with `=VALUE` or the next argument).
     Flag(ArcStr),
     /// A value of its own when a flag without value is given.
@@ -157,6 +159,8 @@ impl Span {
 pub enum Start {
     /// Writes a line.
     Log(LogLine),
+    /// Writes a line again and again.
+    Repeat(Repeat),
     /// Lets time pass.
     Sleep(Span),
     /// Ends when none of several settings has a value.
@@ -179,6 +183,19 @@ pub enum Start {
     Serve,
     /// Ends by itself.
     Exit(i32),
+    /// Ends by itself with the code that a setting holds.
+    ExitWith(usize),
+}
+
+/// Writes a line again and again; `{n}` in it counts from 1.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// The line.
+    pub line: LogLine,
+    /// The setting that says how often; `None` for ever.
+    pub times: Option<usize>,
+    /// The pause between two lines.
+    pub every: Duration,
 }
 
 /// Ends when none of several settings has a value.

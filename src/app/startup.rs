@@ -10,6 +10,9 @@ use crate::time::SimTime;
 use arcstr::ArcStr;
 use std::collections::VecDeque;
 
+/// How often a line is repeated at most, whatever the command line says.
+const ROUNDS_MAX: u64 = 100_000;
+
 /// Where a program is between its start and its serving.
 #[derive(Clone, Debug, Default)]
 pub struct Startup {
@@ -21,12 +24,16 @@ pub struct Startup {
     error: ArcStr,
     /// The exit code once the lines are written.
     exit: Option<i32>,
+    /// How often the present line was repeated.
+    round: u64,
+    /// Whether the pause before its next round is over.
+    rested: bool,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Write this line; `{error}` in it is the text.
+    /// Write this line; `{error}`, or `{n}` in one that is repeated, is the text.
     Write(LogLine, ArcStr),
     /// Do the step of [`super::Program::start`] at this place and report its outcome.
     Do(usize),
@@ -68,6 +75,23 @@ impl Startup {
             match step {
                 Start::Log(line) => self.lines.push_back(line.clone()),
                 Start::Exit(code) => self.exit = Some(*code),
+                Start::ExitWith(setting) => self.exit = Some(instance.setting(*setting).parse().unwrap_or(0)),
+                Start::Repeat(repeat) => {
+                    let times = repeat.times.map(|s| instance.setting(s).parse().unwrap_or(0).min(ROUNDS_MAX));
+                    if times.is_some_and(|times| self.round >= times) {
+                        self.round = 0;
+                        continue;
+                    }
+                    self.at = at;
+                    if self.round > 0 && !self.rested && !repeat.every.is_zero() {
+                        self.rested = true;
+                        return Effect::Do(at);
+                    }
+                    self.rested = false;
+                    self.round += 1;
+                    self.error = self.round.to_string().into();
+                    self.lines.push_back(repeat.line.clone());
+                }
                 Start::Serve => return Effect::Serve,
                 Start::Need(need) if need.settings.iter().all(|s| instance.setting(*s).is_empty()) => {
                     self.take(&need.on_failure, ArcStr::new());

@@ -10,6 +10,7 @@ mod controllers;
 mod episodes;
 mod exec;
 mod failing;
+mod fidelity;
 mod hotel;
 mod hotel_faults;
 mod hotel_fixture;

@@ -141,7 +141,7 @@ mod tests {
         check(
             &format!("{PROGRAM}start = [{{ dial = \"mongo\", serve = true }}]"),
             expect![
-                "apps/a/app.toml:10:10: a step of start-up has exactly one of: a line, sleep_ms, need, resolve, dial, query, seed, listen, register, follow, serve, exit (at `{ dial = \"mongo\", serve = true }`)"
+                "apps/a/app.toml:10:10: a step of start-up has exactly one of: a line, sleep_ms, need, resolve, dial, query, seed, listen, register, follow, serve, exit, exit_with, repeat (at `{ dial = \"mongo\", serve = true }`)"
             ],
         );
         check(

@@ -22,7 +22,7 @@ pub(super) struct Scope<'a> {
 }
 
 /// Values that every line of a program may name, besides its settings and the time.
-const BUILT_IN: &[&str] = &["pod", "pod_ip", "namespace", "node", "uuid", "error", "address", "keys"];
+const BUILT_IN: &[&str] = &["pod", "pod_ip", "namespace", "node", "uuid", "error", "address", "keys", "n"];
 
 /// Resolves a program.
 pub(super) fn resolve(
@@ -86,6 +86,7 @@ fn setting(source: &Source<'_>, name: &str, written: &written::Setting) -> Resul
         (None, None) => {}
         _ => return Err(DataError::file(source.path, format!("setting `{name}` has only one of switch and value"))),
     }
+    sources.extend(written.argument.map(From::Argument));
     sources.extend(written.env.as_ref().map(|env| From::Env(env.into())));
     match (&written.file, &written.key) {
         (Some(path), Some(key)) => sources.push(From::File { path: path.as_ref().into(), key: key.into() }),

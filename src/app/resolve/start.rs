@@ -1,7 +1,7 @@
 //! A step of start-up: one verb and what belongs to it.
 
 use super::super::error::DataError;
-use super::super::program::{Access, Credentials, Dial, Follow, Need, Protocol, Query, Register, Resolve, Seed, Span, Start};
+use super::super::program::{Access, Credentials, Dial, Follow, Need, Protocol, Query, Register, Repeat, Resolve, Seed, Span, Start};
 use super::super::template::Template;
 use super::super::written::{self, Or};
 use super::program::Scope;
@@ -31,9 +31,11 @@ pub(super) fn resolve(scope: &Scope<'_>, written: &Spanned<Or<written::Start>>) 
         step.follow.is_some(),
         step.serve.is_some(),
         step.exit.is_some(),
+        step.exit_with.is_some(),
+        step.repeat.is_some(),
     ];
     if verbs.iter().filter(|v| **v).count() != 1 {
-        let verbs = "a line, sleep_ms, need, resolve, dial, query, seed, listen, register, follow, serve, exit";
+        let verbs = "a line, sleep_ms, need, resolve, dial, query, seed, listen, register, follow, serve, exit, exit_with, repeat";
         return Err(scope.source.error(span, format!("a step of start-up has exactly one of: {verbs}")));
     }
     if let Some(names) = &step.need {
@@ -57,11 +59,24 @@ pub(super) fn resolve(scope: &Scope<'_>, written: &Spanned<Or<written::Start>>) 
         Ok(Start::Sleep(Span { mean_ms, cv: step.cv.unwrap_or(0.0) }))
     } else if let Some(code) = step.exit {
         Ok(Start::Exit(code))
+    } else if let Some(code) = &step.exit_with {
+        scope.setting(code).map(Start::ExitWith)
+    } else if let Some(line) = &step.repeat {
+        repeat(scope, step, line)
     } else if step.serve.is_some() {
         Ok(Start::Serve)
     } else {
         scope.other_line(&[&step.json, &step.plain, &step.go], span).map(Start::Log)
     }
+}
+
+fn repeat(scope: &Scope<'_>, step: &written::Start, line: &written::Text) -> Result<Start, DataError> {
+    let times = step.times.as_ref().map(|name| scope.setting(name)).transpose()?;
+    let every = seconds(step.every_ms.map(|ms| ms / 1e3), 0.0);
+    if times.is_none() && every.is_zero() {
+        return Err(scope.source.error(line.span(), "a line that is repeated for ever needs `every_ms`"));
+    }
+    Ok(Start::Repeat(Repeat { line: scope.line(scope.format, line.as_ref(), line.span())?, times, every }))
 }
 
 fn seconds(value: Option<f64>, default: f64) -> Duration {

@@ -52,7 +52,14 @@ fn by_hand(session: &mut Session<'_>, request: &Request) -> Finished {
                         return Finished { exit_code: 1, ..Finished::ok(out) };
                     }
                 }
-                session.spend(Duration::from_millis(5));
+                let pause = match instance.program.start.get(at) {
+                    Some(crate::app::Start::Repeat(repeat)) => repeat.every,
+                    _ => Duration::from_millis(5),
+                };
+                session.spend(pause);
+                if session.spent >= session.limit {
+                    return Finished { exit_code: 143, ..Finished::ok(out) };
+                }
             }
             crate::app::Effect::Exit(code) => return Finished { exit_code: code, ..Finished::ok(out) },
             crate::app::Effect::Serve => {

@@ -59,7 +59,7 @@ fn values(world: &World, run: RunId, error: ArcStr) -> impl Fn(&str) -> Option<A
             "namespace" => launch.namespace.clone(),
             "node" => launch.node.clone(),
             "uuid" => uuid.clone(),
-            "error" => error.clone(),
+            "error" | "n" => error.clone(),
             _ => return None,
         })
     }
@@ -86,6 +86,7 @@ fn perform(world: &mut World, run: RunId, step: &Start) -> Option<Outcome> {
             let after = span.draw(&mut world.draw("start-sleep"));
             later(world, run, after, Outcome::Done)
         }
+        Start::Repeat(repeat) => later(world, run, repeat.every, Outcome::Done),
         Start::Resolve(resolve) => {
             let (host, _) = address(world, run, resolve.target)?;
             let found = network::dns::lookup(world, &origin(world, run), &host);
@@ -109,7 +110,7 @@ fn perform(world: &mut World, run: RunId, step: &Start) -> Option<Outcome> {
             network::follow(world, run, (&host, port), Arc::clone(follow));
             Some(Outcome::Done)
         }
-        Start::Log(_) | Start::Need(_) | Start::Serve | Start::Exit(_) => Some(Outcome::Done),
+        Start::Log(_) | Start::Need(_) | Start::Serve | Start::Exit(_) | Start::ExitWith(_) => Some(Outcome::Done),
     }
 }
 
