@@ -540,26 +540,3 @@ deployment.apps/web restarted
 "#,
     );
 }
-
-#[test]
-#[ignore]
-fn scratch() {
-    let mut terminal = Terminal::new();
-    let text = std::fs::read_to_string("/tmp/kw/scratch.txt").expect("there");
-    for line in text.lines().filter_map(|l| l.strip_prefix("$ ")) {
-        if let Some(name) = line.strip_prefix("put ") {
-            terminal.put(deployment(name));
-            continue;
-        }
-        if let Some((path, from)) = line.strip_prefix("file ").and_then(|l| l.split_once(' ')) {
-            terminal.file(path, &std::fs::read_to_string(from).expect("there"));
-            continue;
-        }
-        if let Some(seconds) = line.strip_prefix("sleep ") {
-            terminal.pass(seconds.parse().expect("number"));
-            continue;
-        }
-        println!("$ {line}");
-        print!("{}", terminal.run(line));
-    }
-}
