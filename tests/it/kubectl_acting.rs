@@ -67,6 +67,8 @@ impl Terminal {
         let (line, stdin) = line.split_once(" <<< ").unwrap_or((line, ""));
         let stdin = stdin.replace("\\n", "\n");
         let words = words(line);
+        let started = self.cluster.now() + Duration::from_millis(60);
+        self.cluster.wait(started, &[]);
         let deadline = self.cluster.now() + Duration::from_secs(30);
         let mut cx = Context {
             cluster: &mut self.cluster,

@@ -249,6 +249,9 @@ fn delete_one(call: &mut Call<'_, '_>, deletion: &Deletion, info: &Info) -> Resu
         announce(call, deletion, info);
         return Ok(String::new());
     }
+    if info.name.is_empty() {
+        return Err(Failure::from("resource name may not be empty").of_source("deleting", &info.source));
+    }
     let options = Options {
         dry_run: deletion.dry_run == DryRun::Server,
         propagation: Some(deletion.cascade),

@@ -2,7 +2,10 @@
 
 use super::command::Call;
 use super::failure::{Failure, quote};
+use super::mutation;
+use crate::cluster::FieldValidation;
 use crate::object::Json;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// One object of a file.
 #[derive(Debug, Clone)]
@@ -33,7 +36,7 @@ pub fn read(call: &mut Call<'_, '_>, path: &str, recursive: bool) -> Result<File
     if path == "-" {
         let text = String::from_utf8_lossy(call.cx.stdin).into_owned();
         files.files = 1;
-        files.documents = documents(&text, "STDIN");
+        files.documents = documents(&text, "STDIN", is_validated(call));
         return Ok(files);
     }
     if path.starts_with("http://") || path.starts_with("https://") {
@@ -41,7 +44,7 @@ pub fn read(call: &mut Call<'_, '_>, path: &str, recursive: bool) -> Result<File
     }
     if let Some(content) = call.cx.files.read(path) {
         files.files = 1;
-        files.documents = documents(&String::from_utf8_lossy(&content), path);
+        files.documents = documents(&String::from_utf8_lossy(&content), path, is_validated(call));
         return Ok(files);
     }
     if call.cx.files.list(path).is_none() {
@@ -59,7 +62,7 @@ fn walk(call: &mut Call<'_, '_>, folder: &str, recursive: bool, files: &mut File
         match call.cx.files.read(&path) {
             Some(content) if EXTENSIONS.iter().any(|extension| path.ends_with(extension)) => {
                 files.files += 1;
-                files.documents.extend(documents(&String::from_utf8_lossy(&content), &path));
+                files.documents.extend(documents(&String::from_utf8_lossy(&content), &path, is_validated(call)));
             }
             Some(_) => {}
             None if recursive => walk(call, &path, recursive, files),
@@ -69,12 +72,14 @@ fn walk(call: &mut Call<'_, '_>, folder: &str, recursive: bool, files: &mut File
 }
 
 /// The objects of a text, which is JSON or YAML with `---` between documents.
-pub fn documents(text: &str, source: &str) -> Vec<Result<Document, Failure>> {
+///
+/// A command that checks what it sends (`validated`) has words of its own for an object without a kind.
+pub fn documents(text: &str, source: &str, validated: bool) -> Vec<Result<Document, Failure>> {
     let mut found = Vec::new();
     for part in split(text) {
         match parse(&part) {
             Ok(Json::Null) => {}
-            Ok(object) => found.push(checked(object, source)),
+            Ok(object) => found.push(checked(object, source, validated)),
             Err(message) => {
                 found.push(Err(format!("error parsing {source}: {message}").into()));
                 break;
@@ -111,15 +116,42 @@ pub fn parse(text: &str) -> Result<Json, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Json::Null);
     }
-    serde_saphyr::from_str::<Json>(text).map_err(|error| {
-        let line = error.location().map_or(1, |at| at.line());
+    // YAML 1.1 as kubectl reads it: the last of equal keys counts, and `0644` is octal.
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options::<Json>(text, options).map_err(|error| {
         let words = error.to_string();
-        let first = words.lines().next().unwrap_or_default().to_owned();
-        format!("error converting YAML to JSON: yaml: line {line}: {first}")
+        let first = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        // The parser names line and column itself; kubectl names the line only, and not the first one.
+        let bare = first.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(first, |(_, bare)| bare);
+        match error.location().map_or(1, |at| at.line()) {
+            1 => format!("error converting YAML to JSON: yaml: {bare}"),
+            line => format!("error converting YAML to JSON: yaml: line {line}: {bare}"),
+        }
     })
 }
 
-fn checked(object: Json, source: &str) -> Result<Document, Failure> {
+/// Whether the command checks the objects that it sends.
+fn is_validated(call: &Call<'_, '_>) -> bool {
+    call.flags.knows("validate") && mutation::validation(call).is_ok_and(|validation| validation != FieldValidation::Ignore)
+}
+
+/// What is wrong with an object that is to be checked.
+fn unset(object: &Json) -> Option<&'static str> {
+    let lacks = |field: &str| object.get(field).text().is_empty();
+    match (lacks("apiVersion"), lacks("kind")) {
+        _ if object.as_map().is_none() => Some("invalid object to validate"),
+        (true, true) => Some("[apiVersion not set, kind not set]"),
+        (true, false) => Some("apiVersion not set"),
+        (false, true) => Some("kind not set"),
+        (false, false) => None,
+    }
+}
+
+fn checked(object: Json, source: &str, validated: bool) -> Result<Document, Failure> {
+    if let Some(what) = unset(&object).filter(|_| validated) {
+        let advice = "if you choose to ignore these errors, turn validation off with --validate=false";
+        return Err(format!("error validating {}: error validating data: {what}; {advice}", quote(source)).into());
+    }
     let undecodable = |why: String| Failure::from(format!("unable to decode {}: {why}", quote(source)));
     if object.as_map().is_none() {
         return Err(undecodable("json: cannot unmarshal string into Go value of type unstructured.detector".to_owned()));
@@ -127,8 +159,23 @@ fn checked(object: Json, source: &str) -> Result<Document, Failure> {
     if object.get("kind").text().is_empty() {
         return Err(undecodable(format!("Object 'Kind' is missing in '{}'", object.to_compact())));
     }
-    if object.get("apiVersion").text().is_empty() {
-        return Err(undecodable(format!("Object 'apiVersion' is missing in '{}'", object.to_compact())));
-    }
     Ok(Document { object, source: source.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn reads_yaml_as_kubectl_does() {
+        let check = |text: &str, expect: Result<&str, &str>| {
+            let got = parse(text).map(|json| json.to_compact());
+            assert_eq!(got.as_deref().map_err(String::as_str), expect, "{text}");
+        };
+        check("a: yes\nb: Off\nc: 0644\nd: 1_000\ne: \"yes\"\nf: ~", Ok(r#"{"a":true,"b":false,"c":420,"d":1000,"e":"yes","f":null}"#));
+        check("a: 1\na: 2", Ok(r#"{"a":2}"#));
+        check("a: &x {k: v}\nb:\n  <<: *x\n  l: w", Ok(r#"{"a":{"k":"v"},"b":{"k":"v","l":"w"}}"#));
+        check("a: b: c", Err("error converting YAML to JSON: yaml: mapping values are not allowed in this context"));
+        check("a: 1\nb: c: d", Err("error converting YAML to JSON: yaml: line 2: mapping values are not allowed in this context"));
+    }
 }

@@ -142,7 +142,11 @@ fn apply(call: &mut Call<'_, '_>, writer: &Writer, info: &mut Info) -> Result<&'
         return apply_on_server(call, writer, info);
     }
     let modified = patcher::modified(&info.object, true);
-    let read = call.api(&ApiRequest::get(&info.resource, info.scope(), &info.name));
+    let read = if info.name.is_empty() {
+        Err("resource name may not be empty".into())
+    } else {
+        call.api(&ApiRequest::get(&info.resource, info.scope(), &info.name))
+    };
     match read {
         Err(failure) if failure.is_not_found() => create(call, writer, info, modified),
         Err(failure) => {
