@@ -5,6 +5,7 @@
 use crate::hotel_fixture::{Hotel, NS};
 use aiopslab::cluster::sim::http::success_shares;
 use aiopslab::cluster::sim::store::Kind;
+use aiopslab::cluster::sim::traffic::tally;
 use aiopslab::cluster::{Cluster, ConnectError, HttpOrigin, HttpReply, HttpRequest, LogQuery, ProbeRequest};
 use aiopslab::workload::Arrivals;
 use std::time::Duration;
@@ -184,4 +185,32 @@ fn logs_are_functions_of_history() {
     assert!(hotel.logs("frontend", LogQuery::default()).starts_with(&whole), "the past does not change");
     let limited = hotel.logs("frontend", LogQuery { limit_bytes: Some(100), ..LogQuery::default() });
     assert!(limited.len() <= 100 && whole.starts_with(&limited));
+}
+
+#[test]
+fn counts_are_those_of_logs_and_add_up() {
+    for arrivals in [Arrivals::Poisson, Arrivals::Constant] {
+        let mut hotel = Hotel::deployed(8);
+        hotel.drive(10.0, arrivals);
+        hotel.run(30.0);
+        let broken = hotel.world().now;
+        hotel.update(Kind::DEPLOYMENT, "profile", |o| o.set_at(&["spec", "replicas"], 0));
+        hotel.run(60.0);
+        let now = hotel.world().now;
+        let counted = tally(hotel.world(), NS, broken, now);
+        let count = |endpoint: &str, failed: bool| {
+            counted.iter().filter(|t| t.endpoint == endpoint && t.error.is_some() == failed).map(|t| t.count).sum::<u64>()
+        };
+        let total: u64 = counted.iter().map(|t| t.count).sum();
+        let expected = if arrivals == Arrivals::Constant { 600..=600 } else { 520..=680 };
+        assert!(expected.contains(&total), "{arrivals:?}: {total}");
+        assert!(count("GET /recommendations", true) > 190 && count("POST /user", true) == 0, "{counted:?}");
+        // The last request may have arrived and its line may not be written yet.
+        let log = hotel.logs("frontend", LogQuery::default());
+        let lines = log.lines().filter(|l| l.contains("GetProfiles failed")).count() as u64;
+        assert!(lines.abs_diff(count("GET /hotels", true)) <= 1, "{lines} lines for {counted:?}");
+        let middle = broken + Duration::from_millis(23_456);
+        let halves = [tally(hotel.world(), NS, broken, middle), tally(hotel.world(), NS, middle, now)];
+        assert_eq!(halves.iter().flatten().map(|t| t.count).sum::<u64>(), total);
+    }
 }

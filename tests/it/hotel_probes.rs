@@ -1,6 +1,8 @@
 //! What the kubelet says about probes of the hotel's containers, and about logs that it cannot give.
 
 use crate::hotel_fixture::{Hotel, NS};
+use aiopslab::app::Catalog;
+use aiopslab::cluster::sim::baseline;
 use aiopslab::cluster::sim::http::http;
 use aiopslab::cluster::sim::kubelet;
 use aiopslab::cluster::sim::network;
@@ -93,4 +95,24 @@ fn ports_that_speak_something_else_answer_as_they_do() {
     assert!(ask("consul", 8500, "/v1/catalog/services").starts_with("200 {"));
     let geo = ask("consul", 8500, "/v1/health/service/srv-geo?passing=1");
     assert!(geo.contains("\"Port\":8083"), "{geo}");
+}
+
+#[test]
+fn the_api_server_asks_who_is_there() {
+    let catalog = Catalog::embedded();
+    let app = catalog.app("hotel-reservation").expect("embedded").clone();
+    let mut world = baseline::fork(&*baseline::baseline(&catalog, &app, false).expect("settles"), &app, 1).expect("forks");
+    let pod = world.store.list(Kind::POD, Some(NS)).next().expect("a pod").name().into();
+    let from = HttpOrigin::Pod { namespace: NS.into(), pod };
+    let mut ask = |path: &str, authorized: bool| {
+        let headers = if authorized { vec![("Authorization".to_owned(), "Bearer x".to_owned())] } else { vec![] };
+        let (host, timeout) = ("kubernetes.default.svc".to_owned(), Duration::from_secs(5));
+        let request = HttpRequest { method: "GET".into(), host, port: 443, path: path.into(), headers, body: vec![], timeout };
+        let reply = http(&mut world, &from, &request).expect("an answer");
+        let json = Json::parse(&String::from_utf8_lossy(&reply.body)).unwrap_or_default();
+        format!("{} {}", reply.status, json.get("message").text())
+    };
+    assert_eq!(ask("/api", false), "403 forbidden: User \"system:anonymous\" cannot get path \"/api\"");
+    assert_eq!(ask("/api", true), "401 Unauthorized");
+    assert_eq!(ask("/readyz", false), "200 ");
 }

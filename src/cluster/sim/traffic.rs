@@ -9,7 +9,7 @@
 //!
 //! Not modelled: queueing and overload, requests in flight when a regime ends, what users' writes add to databases.
 
-use super::graph::{Graph, Outcome, Root, Visits, compile};
+use super::graph::{Ended, Graph, Outcome, Root, Visits, compile};
 use super::history::RunId;
 use super::network::{Connection, Origin, Transport, routes};
 use super::programs;
@@ -23,6 +23,7 @@ use crate::time::SimTime;
 use crate::workload::{Arrival, Arrivals, Process, WHOLE, Workload};
 use arcstr::ArcStr;
 use imbl::OrdMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -246,6 +247,38 @@ impl Regime {
         let warming = Some((&plan.visits, self.from));
         walk(&plan.graph, flow.entry, arrival.at, &Ask { key, outcome: Some(flow.outcome), patience: PATIENCE, warming, spans, lines })
     }
+}
+
+/// How many requests of the load arrived in a window, by endpoint and outcome, as users saw it: `None` for success, else the error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The endpoint.
+    pub endpoint: ArcStr,
+    /// The error; `None` for requests that succeeded.
+    pub error: Option<ArcStr>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Counts the requests of the load on the application in a namespace that arrived in a window. What is counted is what logs and traces
+/// of the same window show, and the counts of two windows add up to that of both.
+pub fn tally(world: &World, namespace: &str, from: SimTime, until: SimTime) -> Vec<Tally> {
+    let mut counts: BTreeMap<(ArcStr, Option<ArcStr>), u64> = BTreeMap::new();
+    for regime in world.history.regimes(namespace) {
+        let (start, end) = (regime.from.max(from), regime.until.unwrap_or(until).min(until));
+        for flow in regime.plan.flows.iter().filter(|_| start < end) {
+            let Some(endpoint) = regime.plan.endpoints.get(flow.entry) else { continue };
+            let error = match regime.plan.graph.end(flow.outcome) {
+                Ended::Served => None,
+                Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
+                Ended::Hung { .. } => Some(arcstr::literal!("context deadline exceeded")),
+                Ended::Answered { body, .. } => Some(body.clone()),
+            };
+            *counts.entry((endpoint.name.clone(), error)).or_default() += flow.process.count(start, end);
+        }
+    }
+    let counted = counts.into_iter().filter(|(_, count)| *count > 0);
+    counted.map(|((endpoint, error), count)| Tally { endpoint, error, count }).collect()
 }
 
 /// How far ahead a request that ends a process is looked for; regimes do not last that long without any change.

@@ -25,6 +25,8 @@ pub enum Owner {
     Service(Key),
     /// A node, and the pods on its network.
     Node(ArcStr),
+    /// The API server, on a machine that is no node.
+    ApiServer,
     /// The range of cluster IPs, but no Service has it.
     Unallocated,
     /// The caller itself.
@@ -128,11 +130,21 @@ pub fn owner(world: &World, address: &str) -> Owner {
     if let Some(node) = world.store.list(Kind::NODE, None).find(|node| node_address(node) == Some(address)) {
         return Owner::Node(node.name().into());
     }
+    if is_api_server(world, address) {
+        return Owner::ApiServer;
+    }
     match address.parse::<Ipv4Addr>() {
         Ok(ip) if ip.is_loopback() => Owner::Loopback,
         Ok(ip) if within(ip, SERVICE_RANGE.0, SERVICE_RANGE.1) => Owner::Unallocated,
         _ => Owner::Nothing,
     }
+}
+
+/// Whether an address is one that the API server publishes for itself, in the endpoints of the Service `kubernetes`.
+fn is_api_server(world: &World, address: &str) -> bool {
+    let slices = world.store.list(Kind::ENDPOINT_SLICE, Some("default"));
+    let of_api = slices.filter(|slice| slice.label("kubernetes.io/service-name") == Some("kubernetes"));
+    of_api.flat_map(|slice| slice.get("endpoints").items()).any(|e| e.get("addresses").items().iter().any(|a| a.as_str() == Some(address)))
 }
 
 /// A node's internal address.

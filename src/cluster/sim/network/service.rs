@@ -12,6 +12,9 @@ use crate::object::{Json, Object};
 use crate::rng::Key as RandomKey;
 use arcstr::ArcStr;
 
+/// The port of the API server itself.
+const API_PORT: u16 = 6443;
+
 /// One address behind a Service's port.
 struct Backend {
     address: ArcStr,
@@ -138,8 +141,11 @@ fn to_endpoint(world: &World, from: &Origin, to: (&ArcStr, u16), target: &Owner,
                 way.reach = reach_node(world, node, port, transport);
             }
         }
+        Owner::ApiServer if policy::lets_out(world, from, address, port, transport) => {
+            way.reach = if port == API_PORT && transport == Transport::Tcp { Reach::Peer(Peer::ApiServer) } else { Reach::Refused };
+        }
         Owner::Loopback => way.reach = reach_loopback(world, from, port, transport),
-        Owner::Service(_) | Owner::Unallocated | Owner::Nothing => {}
+        Owner::Service(_) | Owner::ApiServer | Owner::Unallocated | Owner::Nothing => {}
     }
     way
 }
@@ -160,7 +166,7 @@ fn reach_node(world: &World, node: &ArcStr, port: u16, transport: Transport) -> 
     let control_plane = object.label("node-role.kubernetes.io/control-plane").is_some();
     match port {
         10250 if transport == Transport::Tcp && kubelet::is_node_running(world, node) => return Reach::Peer(Peer::Kubelet(node.clone())),
-        6443 if transport == Transport::Tcp && control_plane => return Reach::Peer(Peer::ApiServer),
+        API_PORT if transport == Transport::Tcp && control_plane => return Reach::Peer(Peer::ApiServer),
         _ => {}
     }
     for (key, pod) in world.store.list_keyed(Kind::POD, None).filter(|(_, pod)| pod.spec().get("nodeName").as_str() == Some(node)) {
