@@ -17,7 +17,7 @@ fn pod(cluster: &SimCluster, deployment: &str) -> String {
     found.last().unwrap_or_else(|| panic!("no pod of {deployment}"))
 }
 
-fn run(cluster: &mut SimCluster, deployment: &str, argv: &[&str], stdin: &str) -> ExecOutput {
+pub fn run(cluster: &mut SimCluster, deployment: &str, argv: &[&str], stdin: &str) -> ExecOutput {
     let request = ExecRequest {
         namespace: NS.into(),
         pod: pod(cluster, deployment).into(),
@@ -41,7 +41,7 @@ fn shown(cluster: &SimCluster, deployment: &str, output: &ExecOutput) -> String 
     mask(&text, r"10\.(244|96|\d+)\.\d+\.\d+", "IP")
 }
 
-fn check(cluster: &mut SimCluster, deployment: &str, argv: &[&str], expect: Expect) {
+pub fn check(cluster: &mut SimCluster, deployment: &str, argv: &[&str], expect: Expect) {
     let output = run(cluster, deployment, argv, "");
     expect.assert_eq(&shown(cluster, deployment, &output));
 }

@@ -56,7 +56,7 @@ impl Hotel {
         &mut self.cluster.world
     }
 
-    fn apply(&mut self, objects: &[Json]) {
+    pub fn apply(&mut self, objects: &[Json]) {
         for json in objects {
             let resources = self.cluster.resources().expect("served");
             let kind = resources.iter().find(|r| r.kind == json.get("kind").text()).expect("a known kind").clone();

@@ -5,10 +5,13 @@ mod api_admission;
 mod api_policy;
 mod api_server;
 mod attacks;
+mod client_pods;
 mod cluster_fixture;
 mod controllers;
 mod episodes;
 mod exec;
+#[cfg(feature = "bash")]
+mod exec_scripts;
 mod failing;
 mod fidelity;
 mod hotel;

@@ -1,7 +1,7 @@
 //! The files of a container: what the image bakes in, what volumes mount, and what the kernel and the kubelet put there.
 
 use super::Session;
-use crate::app::Shell as ImageShell;
+use crate::app::{Executable, Shell as ImageShell, Source};
 use crate::shell::Vfs;
 use std::sync::Arc;
 
@@ -44,9 +44,9 @@ fn fresh(session: &Session<'_>) -> Vfs {
     }
     let _ = files.set_mode("/tmp", 0o1777);
     let _ = files.make_folder(&image.workdir, true);
-    for (name, (folder, _)) in &image.executables {
+    for (name, (folder, executable)) in &image.executables {
         let path = format!("{folder}/{name}");
-        put(&mut files, &path, "");
+        put(&mut files, &path, &binary(executable));
         let _ = files.set_mode(&path, 0o755);
     }
     for (path, text) in &image.files {
@@ -55,6 +55,21 @@ fn fresh(session: &Session<'_>) -> Vfs {
     system_files(session, &mut files);
     mount(session, &mut files);
     files
+}
+
+/// What stands in an executable for those who look for texts in it: the names and defaults of its settings.
+fn binary(executable: &Executable) -> String {
+    let Executable::Program(program) = executable else { return String::new() };
+    let mut texts = String::from("\u{7f}ELF\u{2}\u{1}\u{1}\0");
+    for setting in &program.settings {
+        for source in &setting.sources {
+            match source {
+                Source::File { path, key } => texts.push_str(&format!("{}\0{key}\0", path.rsplit('/').next().unwrap_or(path))),
+                Source::Env(name) | Source::Flag(name) | Source::Switch { flag: name, .. } => texts.push_str(&format!("{name}\0")),
+            }
+        }
+    }
+    texts
 }
 
 fn system_files(session: &Session<'_>, files: &mut Vfs) {
@@ -93,11 +108,18 @@ fn system_files(session: &Session<'_>, files: &mut Vfs) {
 
 /// What volumes put into the container.
 fn mount(session: &Session<'_>, files: &mut Vfs) {
+    let started = session.world.history.run(session.run).map_or(session.world.now, |r| r.started_at);
     for (path, text) in &session.launch.files {
-        put(files, path, text);
-        let script = text.starts_with("#!") || path.ends_with(".sh");
-        if script && path.starts_with("/scripts/") {
-            let _ = files.set_mode(path, 0o644);
+        // As the kubelet lays a volume out: files in a folder with a date, and links to them.
+        let Some((folder, name)) = path.rsplit_once('/') else { continue };
+        let dated = started.timestamp().strftime("..%Y_%m_%d_%H_%M_%S.%f").to_string();
+        put(files, &format!("{folder}/{dated}/{name}"), text);
+        if files.entry(&format!("{folder}/..data")).is_none() {
+            let _ = files.link(&dated, &format!("{folder}/..data"));
+        }
+        if files.entry(path).is_none_or(|node| !matches!(node.kind, crate::shell::vfs::Kind::Link(_))) {
+            let _ = files.remove(path, false);
+            let _ = files.link(&format!("..data/{name}"), path);
         }
     }
     for path in session.launch.data.keys() {

@@ -9,6 +9,7 @@
 mod busybox;
 mod consul;
 mod container;
+mod ls;
 mod mongo;
 #[cfg(not(feature = "bash"))]
 mod plain;
@@ -149,7 +150,8 @@ impl<'w> Session<'w> {
 
     /// Runs a file as a script, by its first line.
     fn script_file(&mut self, path: &str, text: &str, args: &[String], files: &mut Vfs) -> Finished {
-        if files.entry(path).is_some_and(|node| node.mode & 0o111 == 0) {
+        let node = files.follow(path).ok().and_then(|p| files.entry(&p).cloned());
+        if node.is_some_and(|node| node.mode & 0o111 == 0) {
             return Finished::fail(126, format!("OCI runtime exec failed: exec failed: unable to start container process: exec: {path:?}: permission denied: unknown\ncommand terminated with exit code 126\n").replace("command terminated with exit code 126\n", ""));
         }
         let shell = if text.starts_with("#!") && text.lines().next().is_some_and(|l| l.ends_with("bash")) { "bash" } else { "sh" };
@@ -269,6 +271,7 @@ const TOOLS: &[(&str, Tool)] = &[
     ("hostname", system::hostname),
     ("id", system::id),
     ("kill", system::kill),
+    ("ls", ls::ls),
     ("mongo", mongo::mongo),
     ("nc", |s, r, f| networked(s, r, f, client::nc)),
     ("netstat", system::netstat),
@@ -283,6 +286,7 @@ const TOOLS: &[(&str, Tool)] = &[
     ("uptime", system::uptime),
     ("valkey-cli", redis::cli),
     ("wget", |s, r, f| networked(s, r, f, client::wget)),
+    ("which", ls::which),
     ("whoami", system::whoami),
 ];
 

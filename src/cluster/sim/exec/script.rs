@@ -68,7 +68,6 @@ const BROUGHT_ALONG: &[&str] = &[
     "vim",
     "vmstat",
     "watch",
-    "which",
     "xargs",
     "xxd",
     "zcat",
@@ -220,7 +219,7 @@ fn worded(session: &Session<'_>, mut finished: Finished, lost: &Lost) -> Finishe
     let ash = session.image.shell == Some(Kind::Ash);
     let text = String::from_utf8_lossy(&finished.stderr).into_owned();
     let mut out = String::new();
-    for line in text.lines() {
+    for line in text.lines().map(|l| l.split(". Did you mean").next().unwrap_or(l)) {
         if let Some((_, said)) = lost.iter().find(|(path, _)| line.contains(path.as_str())) {
             out.push_str(said);
         } else if let Some(rest) = line.strip_prefix("bash: ") {

@@ -23,8 +23,6 @@ pub(super) fn run(name: &str, args: &[String], stdin: &[u8], (files, cwd): (&mut
         "head" | "tail" => Some(work.ends()),
         "wc" => Some(work.count()),
         "grep" | "egrep" => work.grep(),
-        "ls" => Some(work.list()),
-        "which" => Some(work.which()),
         "date" => Some(Finished::ok(format!("{}\n", work.files.now.timestamp().strftime("%a %b %e %H:%M:%S UTC %Y")))),
         "mkdir" => Some(work.make_folders()),
         _ => None,
@@ -81,23 +79,6 @@ impl Work<'_> {
         let found: Vec<&str> = text.lines().filter(|l| built.is_match(l) != self.has('v')).collect();
         let out = if self.has('c') { format!("{}\n", found.len()) } else { found.iter().map(|l| format!("{l}\n")).collect() };
         Some(Finished { exit_code: i32::from(found.is_empty()), ..Finished::ok(out) })
-    }
-
-    fn list(&self) -> Finished {
-        let given = self.paths.first().copied().unwrap_or(".");
-        match self.files.list(&vfs::normal(self.cwd, given)) {
-            Ok(entries) => Finished::ok(entries.iter().map(|(name, _)| format!("{name}\n")).collect::<String>()),
-            Err(vfs::FileError::NotFolder) => Finished::ok(format!("{given}\n")),
-            Err(_) => Finished::fail(2, format!("ls: cannot access '{given}': No such file or directory\n")),
-        }
-    }
-
-    fn which(&self) -> Finished {
-        const FOLDERS: &[&str] = &["/go/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
-        let find = |name: &&str| FOLDERS.iter().map(|d| format!("{d}/{name}")).find(|p| self.files.entry(p).is_some());
-        let all: Vec<String> = self.paths.iter().filter_map(find).collect();
-        let text: String = all.iter().map(|p| format!("{p}\n")).collect();
-        Finished { exit_code: i32::from(all.len() < self.paths.len()), ..Finished::ok(text) }
     }
 
     fn make_folders(&mut self) -> Finished {
