@@ -65,6 +65,7 @@ fn binary(executable: &Executable) -> String {
         for source in &setting.sources {
             match source {
                 Source::File { path, key } => texts.push_str(&format!("{}\0{key}\0", path.rsplit('/').next().unwrap_or(path))),
+                Source::Argument(_) => {}
                 Source::Env(name) | Source::Flag(name) | Source::Switch { flag: name, .. } => texts.push_str(&format!("{name}\0")),
             }
         }
