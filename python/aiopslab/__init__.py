@@ -27,6 +27,7 @@ from aiopslab.errors import (
 )
 from aiopslab.problems import Problem, list_problems, list_suites, show_problem
 from aiopslab.registration import make, register_all
+from aiopslab.rewards import RewardConfig
 from aiopslab.rollout import Agent, rollout
 from aiopslab.spaces import TextSpace, ToolCallSpace
 from aiopslab.trajectory import Trajectory, load_trajectories, replay
@@ -41,6 +42,7 @@ __all__ = [
     "Problem",
     "ProblemNotFound",
     "ResetFailed",
+    "RewardConfig",
     "SnapshotError",
     "TextSpace",
     "ToolCallSpace",

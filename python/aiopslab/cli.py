@@ -108,6 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
         strict=arguments.strict,
         envs=arguments.envs,
         allow_oracle=arguments.agent == "oracle",
+        agent=arguments.agent,
     )
     agent = aiopslab.agents.make(arguments.agent, env)
     shown = report.Transcript(sys.stdout, full=arguments.full)

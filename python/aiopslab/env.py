@@ -11,6 +11,7 @@ import gymnasium
 from aiopslab import _core
 from aiopslab.errors import InvalidConfig
 from aiopslab.problems import Problem, show_problem
+from aiopslab.rewards import RewardConfig
 from aiopslab.spaces import TextSpace, ToolCallSpace
 from aiopslab.trajectory import Trajectory
 
@@ -54,10 +55,11 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         step_seconds: Thinking time that passes before each step's tool runs, in virtual seconds, 0 to 3600.
         load_rps: Requests per second on the application; ``None`` for the problem's own load.
         strict: AIOpsLab's own answer keys, grammar and names, quirks included.
-        reward: ``"sparse"``, or ``"shaped"`` for a potential-based progress term besides.
+        reward: ``"sparse"``, ``"shaped"`` for a potential-based progress term besides, or a :class:`aiopslab.RewardConfig`.
         render_mode: ``"ansi"`` or ``"human"``.
         envs: A folder of your own with ``apps/``, ``problems/`` and ``suites/``.
         allow_oracle: Whether :meth:`oracle_actions` tells the answer.
+        agent: Name of the agent, for the trajectory's header.
 
     Raises:
         ProblemNotFound: There is no such problem; the message names the nearest ids.
@@ -77,15 +79,17 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         step_seconds: float = 10.0,
         load_rps: float | None = None,
         strict: bool = False,
-        reward: str = "sparse",
+        reward: str | RewardConfig = "sparse",
         render_mode: str | None = None,
         envs: str | Path | None = None,
         allow_oracle: bool = False,
+        agent: str | None = None,
     ) -> None:
         _one_of("cluster", cluster, ("sim",))
         _one_of("obs_mode", obs_mode, ("text",))
         _one_of("action_mode", action_mode, ("text", "tool"))
-        _one_of("reward", reward, ("sparse", "shaped"))
+        if isinstance(reward, str):
+            _one_of("reward", reward, ("sparse", "shaped"))
         if render_mode is not None:
             _one_of("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self._arguments: dict[str, Any] = {
@@ -101,6 +105,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "render_mode": render_mode,
             "envs": None if envs is None else str(envs),
             "allow_oracle": allow_oracle,
+            "agent": agent,
         }
         self.render_mode = render_mode
         self.action_mode = action_mode
@@ -109,7 +114,8 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "step_seconds": step_seconds,
             "load_rps": load_rps,
             "strict": strict,
-            "reward": reward,
+            "reward": reward.to_options() if isinstance(reward, RewardConfig) else reward,
+            "agent": agent,
         }
         self._core = _core.Session(problem, json.dumps(options), self._arguments["envs"])
         self.problem: Problem = show_problem(problem, envs)
