@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         _one_of("action_mode", action_mode, ("text", "tool"))
         if isinstance(reward, str):
             _one_of("reward", reward, ("sparse", "shaped"))
+        _finite("step_seconds", step_seconds)
+        _finite("load_rps", load_rps)
         if render_mode is not None:
             _one_of("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self._arguments: dict[str, Any] = {
@@ -259,6 +262,11 @@ def _copy_random(env: AIOpsEnv) -> tuple[Any, Any]:
     import copy
 
     return copy.deepcopy(env._np_random), env._np_random_seed
+
+
+def _finite(name: str, value: float | None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise InvalidConfig(f"{name} is {value}; it must be a finite number")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

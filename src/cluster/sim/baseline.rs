@@ -19,7 +19,7 @@ const SETTLED_AT: SimTime = SimTime::from_secs(1_768_471_200);
 /// How long a cluster is settled before an episode.
 const AGE: Duration = Duration::from_secs(3600);
 /// How long the build may take at most, in virtual time; the clock starts that much earlier still.
-const BUILD: Duration = Duration::from_secs(600);
+const BUILD: Duration = Duration::from_secs(90);
 
 /// A baseline that was built, with what it was built from.
 struct Built {
