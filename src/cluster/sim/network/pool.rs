@@ -10,7 +10,7 @@ use super::super::history::RunId;
 use super::super::programs;
 use super::super::world::World;
 use super::balancer::origin;
-use super::{Connection, Reach, Transport, connect, rules};
+use super::{Connection, Peer, Reach, Transport, connect, rules};
 use crate::app::{Instance, Protocol, Step};
 use arcstr::ArcStr;
 use imbl::{OrdMap, Vector};
@@ -126,10 +126,11 @@ fn alive(world: &World, run: RunId) -> bool {
 fn link_of(connection: &Connection, held: &Held) -> StoreLink {
     let refusal = || connection.dial_error(&held.host, "i/o timeout").unwrap_or_default();
     match (&connection.reach, held.protocol) {
-        (Reach::Peer(_), _) => match connection.run() {
-            Some(store) => StoreLink::Open(store, connection.path),
-            None => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_millis(1)),
-        },
+        (Reach::Peer(Peer::Process { run, socket, .. }), protocol) if socket.wire.answers(protocol) => {
+            StoreLink::Open(*run, connection.path)
+        }
+        (Reach::Peer(_), Protocol::Mongo) => StoreLink::Broken(arcstr::literal!("no reachable servers"), Duration::from_secs(10)),
+        (Reach::Peer(_), _) => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_millis(1)),
         (Reach::NoName | Reach::NoResolver, Protocol::Memcached) => {
             StoreLink::Broken(arcstr::literal!("memcache: no servers configured or available"), Duration::ZERO)
         }

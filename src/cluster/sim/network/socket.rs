@@ -4,6 +4,7 @@ use super::super::history::ContainerRun;
 use super::super::store::Key;
 use super::super::world::World;
 use super::{Peer, Reach, Transport};
+use crate::app::Protocol;
 use arcstr::ArcStr;
 
 /// A port that a process listens on.
@@ -47,6 +48,21 @@ pub enum Wire {
     Other(ArcStr),
 }
 
+impl Wire {
+    /// Whether a client that speaks a protocol, without TLS, gets sense out of it.
+    pub fn answers(&self, protocol: Protocol) -> bool {
+        match (self, protocol) {
+            (_, Protocol::Raw) => true,
+            (Wire::Http { tls }, Protocol::Http) | (Wire::Mongo { tls_required: tls }, Protocol::Mongo) => !tls,
+            (Wire::Grpc, Protocol::Grpc) | (Wire::Memcached, Protocol::Memcached) => true,
+            (Wire::Other(name), Protocol::Redis) => name == "redis",
+            (Wire::Other(name), Protocol::Postgres) => name == "postgres",
+            (Wire::Other(name), Protocol::Dns) => name == "dns",
+            _ => false,
+        }
+    }
+}
+
 /// What a connection to a pod's port meets.
 pub(super) fn reach_pod(world: &World, pod: &Key, port: u16, transport: Transport, from_itself: bool) -> Reach {
     let Some(object) = world.store.get(pod) else { return Reach::Silence };
@@ -66,4 +82,21 @@ pub(super) fn reach_pod(world: &World, pod: &Key, port: u16, transport: Transpor
     }
     // UDP has no refusal that clients notice; the ICMP answer is ignored by the ones that matter here (trace agents, resolvers).
     if transport == Transport::Udp { Reach::Silence } else { Reach::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_sense_out_of_their_own_protocol_only() {
+        let check = |wire: Wire, protocol, expect| assert_eq!(wire.answers(protocol), expect, "{wire:?} {protocol:?}");
+        check(Wire::Mongo { tls_required: false }, Protocol::Mongo, true);
+        check(Wire::Mongo { tls_required: true }, Protocol::Mongo, false);
+        check(Wire::Http { tls: true }, Protocol::Http, false);
+        check(Wire::Grpc, Protocol::Http, false);
+        check(Wire::Other("redis".into()), Protocol::Redis, true);
+        check(Wire::Other("redis".into()), Protocol::Postgres, false);
+        check(Wire::Memcached, Protocol::Raw, true);
+    }
 }

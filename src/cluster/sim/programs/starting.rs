@@ -186,8 +186,7 @@ fn dial_error(dial: &Dial) -> ArcStr {
 fn answering(world: &World, run: RunId, dial: &Dial) -> Option<RunId> {
     let (connection, _) = connect(world, run, dial.target)?;
     let Some(network::Peer::Process { run: peer, socket, .. }) = connection.peer() else { return None };
-    let speaks = dial.protocol == Protocol::Raw || socket.wire == wire(dial.protocol);
-    speaks.then_some(*peer)
+    socket.wire.answers(dial.protocol).then_some(*peer)
 }
 
 fn dialled(world: &mut World, run: RunId, dial: &Dial, peer: RunId) -> Option<Outcome> {
