@@ -323,7 +323,7 @@ pub fn from_base64(text: &str) -> Result<Vec<u8>, String> {
         }
     }
     let padding = digits.len() - body;
-    if digits[body..].iter().any(|(_, b)| *b != b'=') || padding > 2 || digits.len() % 4 != 0 {
+    if digits[body..].iter().any(|(_, b)| *b != b'=') || padding > 2 || !digits.len().is_multiple_of(4) {
         return Err(illegal(if padding > 0 { digits[body].0 } else { text.len() - text.len() % 4 }));
     }
     for chunk in digits[..body].chunks(4) {

@@ -1,5 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
+#![allow(clippy::too_many_lines, reason = "tests are tables of cases")]
+
 mod agent_texts;
 mod api_admission;
 mod api_policy;

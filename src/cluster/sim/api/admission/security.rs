@@ -72,7 +72,7 @@ fn containers(spec: &Json) -> impl Iterator<Item = &Json> {
     ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| spec.get(list).items())
 }
 
-fn names_of<'a>(spec: &'a Json, bad: impl Fn(&Json) -> bool) -> Vec<&'a str> {
+fn names_of(spec: &Json, bad: impl Fn(&Json) -> bool) -> Vec<&str> {
     containers(spec).filter(|c| bad(c)).map(|c| c.get("name").text()).collect()
 }
 

@@ -139,7 +139,7 @@ pub(super) fn check_autoscaler(scaler: &Object, errors: &mut FieldErrors) {
         let mut source = kind.chars();
         let field: String = source.next().map(|c| c.to_ascii_lowercase()).into_iter().chain(source).collect();
         if kinds.contains(&kind) && metric.get(&field).is_null() {
-            errors.required(path.child(&field), &format!("must populate information for the given metric source"));
+            errors.required(path.child(&field), "must populate information for the given metric source");
         }
     }
 }

@@ -65,10 +65,8 @@ fn source(volume: &Json, path: &Path, errors: &mut FieldErrors) {
             continue;
         }
         match *kind {
-            "emptyDir" => {
-                if Quantity::of(source.get("sizeLimit")).is_some_and(Quantity::is_negative) {
-                    errors.forbidden(path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
-                }
+            "emptyDir" if Quantity::of(source.get("sizeLimit")).is_some_and(Quantity::is_negative) => {
+                errors.forbidden(path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
             }
             "hostPath" => host_path(source, &path, errors),
             "secret" => keyed(source, "secretName", &path, errors),
