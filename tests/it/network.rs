@@ -158,7 +158,7 @@ fn services_lead_to_sockets() {
     f.check(&Origin::pod(NS, "web"), "localhost", 80, "web:80");
     f.check(&Origin::pod(NS, "web"), "web", 80, "web:80");
     f.check(&Origin::Node("node-1".into()), "172.18.0.4", 30_080, "web:80");
-    f.check(&client, "172.18.0.4", 10250, "Refused"); // Its kubelet does not run.
+    f.check(&client, "172.18.0.4", 10250, "Peer(Kubelet(\"node-2\"))");
     f.check(&client, "172.18.0.4", 81, "Refused");
     f.slice("geo", 8083, &[("10.244.1.5", false)]);
     f.check(&client, "geo", 8083, "Refused"); // No ready endpoint.
