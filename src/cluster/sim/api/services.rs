@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 /// First address of the range of Services.
 const RANGE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 0);
 /// Bits of the range that are fixed.
-const PREFIX: u32 = 12;
+const PREFIX: u32 = 16;
 /// First and last node port.
 const NODE_PORTS: (i64, i64) = (30000, 32767);
 

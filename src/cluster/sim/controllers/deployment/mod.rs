@@ -2,6 +2,7 @@
 //!
 //! Not modelled: `deprecated.deployment.rollback.to` (kubectl's undo patches the template itself).
 
+mod dump;
 mod rolling;
 pub mod sets;
 mod status;
