@@ -23,6 +23,7 @@ mod hotel_probes;
 mod hotel_traces;
 mod kubectl_acting;
 mod kubectl_objects;
+mod kubectl_reading;
 mod kubelet;
 mod mitigation;
 mod network;
