@@ -67,6 +67,12 @@ fn carry_over(old: &Object, service: &mut Object) {
             service.set_at(&["spec", "clusterIPs"], array![ip]);
         }
     }
+    // A policy for traffic from outside goes with the type that had it, unless the update changes it.
+    let policy = old.spec().get("externalTrafficPolicy");
+    let outward = service.spec().get("type").text() == "ClusterIP" && !service.spec().get("externalIPs").is_empty();
+    if !wants_node_ports(service) && !outward && policy == service.spec().get("externalTrafficPolicy") {
+        service.get_mut("spec").remove("externalTrafficPolicy");
+    }
     if wants_node_ports(old) && wants_node_ports(service) {
         let before = old.spec().get("ports").clone();
         let used: BTreeSet<i64> = ports(&before).into_iter().chain(ports(service.spec().get("ports"))).collect();
