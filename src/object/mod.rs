@@ -4,6 +4,8 @@
 
 pub mod decode;
 pub mod field_selector;
+pub mod field_set;
+pub mod field_types;
 mod json;
 pub mod names;
 pub mod patch;

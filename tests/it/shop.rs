@@ -44,7 +44,8 @@ fn text_of(object: &Object) -> String {
     if let Some(prefix) = object.meta().get("generateName").as_str().map(str::to_owned) {
         object.set_at(&["metadata", "name"], format!("{prefix}XXXXX"));
     }
-    masked(&pretty(&object, 0)).replace("\"app\"", "\"shop\"").replace("app: \"shop\"", "app: \"app\"")
+    let text = masked(&pretty(&object, 0)).replace("\"app\"", "\"shop\"").replace("app: \"shop\"", "app: \"app\"");
+    text
 }
 
 /// Objects by a name without its random part.

@@ -89,6 +89,6 @@ impl Cluster for SimCluster {
     }
 
     fn state_hash(&self) -> Option<u128> {
-        None
+        Some(self.world.digest())
     }
 }

@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod cluster;
 pub mod controllers;
 pub mod derive;
+pub mod digest;
 pub mod exec;
 pub mod graph;
 pub mod history;

@@ -4,7 +4,7 @@
 //! the queue; [`World::run`] takes the work off in order of (time, sequence). Cloning a `World` forks the cluster.
 
 use super::store::{Change, Key, Store};
-use super::{api, controllers, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
+use super::{api, controllers, digest, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
 use crate::app::Catalog;
 use crate::cluster::Woken;
 use crate::rng::{Key as RandomKey, Stream};
@@ -38,9 +38,9 @@ pub struct World {
     /// Work to come.
     pub queue: Queue<Event>,
     /// Changes handed out so far (a cursor of the store's log).
-    seen: u64,
+    pub(super) seen: u64,
     /// Draws made so far for names and uids.
-    drawn: u64,
+    pub(super) drawn: u64,
     /// What the API server derives from the objects.
     pub api: api::state::State,
     /// Controllers.
@@ -59,6 +59,8 @@ pub struct World {
     pub history: history::History,
     /// Images and apps that are known.
     pub catalog: Arc<Catalog>,
+    /// Digests of what is shared with other worlds.
+    pub(super) digests: digest::Known,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             traffic: traffic::State::default(),
             history: history::History::default(),
             catalog,
+            digests: digest::Known::default(),
         }
     }
 

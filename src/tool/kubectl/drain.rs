@@ -143,8 +143,7 @@ fn run_drain(call: &mut Call<'_, '_>) -> Result<(), Failure> {
             call.complain(format!(" {name}"));
         }
     }
-    // kubectl collects them twice, and prints such a collection without its usual prefix.
-    Failure::all(failures.into_iter().map(|failure| Failure::Program { message: failure.to_string(), code: 1 }).collect())
+    Failure::all(failures)
 }
 
 /// What a filter says of a pod.

@@ -92,19 +92,12 @@ fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
 fn get(world: &World, call: &Call) -> Result<ReplyBody, ApiError> {
     let object = match call.request.subresource {
         Some(part) => subresources::read(world, call, part)?,
-        None => write::existing(world, &call.key()).map_err(|error| nowhere(world, call).unwrap_or(error))?,
+        None => write::existing(world, &call.key())?,
     };
     if !is_kept(world, &call.key(), &object) {
         return Err(ApiError::not_found(&call.resource, &call.key().name));
     }
     Ok(ReplyBody::Object(as_read(world, &call.key(), object)))
-}
-
-/// The answer to a read in a namespace that does not exist.
-fn nowhere(world: &World, call: &Call) -> Option<ApiError> {
-    let namespace = call.request.namespace.as_deref().filter(|n| call.resource.namespaced && !n.is_empty())?;
-    let missing = world.store.get(&Key::new(Kind::NAMESPACE, "", namespace)).is_none();
-    missing.then(|| ApiError::not_found(world.store.resource(Kind::NAMESPACE), namespace))
 }
 
 fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
@@ -114,6 +107,7 @@ fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
         return reviews::answer(world, call.who, &call.resource, object);
     }
     let namespace = call.request.namespace.clone().unwrap_or_default();
+    call.notes.manager = Some(apply::manager_of(call));
     write::create(world, call.who, (call.kind, &namespace), object, &mut call.notes)
 }
 

@@ -47,14 +47,18 @@ struct Grant {
     rules: Arc<Vec<Rule>>,
     /// The role is not there.
     missing: Option<ArcStr>,
-    /// `ClusterRoleBinding "x" of ClusterRole "y" to Group "z"`.
+    /// `RBAC: allowed by ClusterRoleBinding "x" of ClusterRole "y" to Group "z"`.
     by: ArcStr,
 }
 
-/// The policy, by subject: `u:USER` or `g:GROUP`, then by namespace (empty: the whole cluster).
+/// Grants, each with its namespace (empty: the whole cluster), by the name of who gets them.
+type Grants = BTreeMap<ArcStr, Vec<(ArcStr, Grant)>>;
+
+/// The policy, by subject.
 #[derive(Debug, Default)]
 pub struct Policy {
-    grants: BTreeMap<ArcStr, Vec<(ArcStr, Grant)>>,
+    users: Grants,
+    groups: Grants,
 }
 
 fn list(json: &Json) -> Vec<ArcStr> {
@@ -126,50 +130,55 @@ impl Policy {
                 "" => key.namespace.as_str(),
                 space => space,
             };
-            let (entry, shown) = match subject_kind {
-                "ServiceAccount" => (format!("u:system:serviceaccount:{space}:{who}"), format!("{who}/{space}")),
-                "Group" => (format!("g:{who}"), who.to_owned()),
-                _ => (format!("u:{who}"), who.to_owned()),
+            let (grants, subject, shown) = match subject_kind {
+                "ServiceAccount" => (&mut self.users, format!("system:serviceaccount:{space}:{who}"), format!("{who}/{space}")),
+                "Group" => (&mut self.groups, who.to_owned(), who.to_owned()),
+                _ => (&mut self.users, who.to_owned(), who.to_owned()),
             };
             let binding_kind = if key.kind == Kind::ROLE_BINDING { "RoleBinding" } else { "ClusterRoleBinding" };
             let place = if key.namespace.is_empty() { key.name.to_string() } else { format!("{}/{}", key.name, key.namespace) };
             let by = format!(
-                "{binding_kind} {} of {kind} {} to {subject_kind} {}",
+                "RBAC: allowed by {binding_kind} {} of {kind} {} to {subject_kind} {}",
                 errors::quote(&place),
                 errors::quote(name),
                 errors::quote(&shown)
             );
             let grant = Grant { rules: rules.clone().unwrap_or_default(), missing: missing.clone(), by: by.into() };
-            self.grants.entry(entry.into()).or_default().push((key.namespace.clone(), grant));
+            grants.entry(subject.into()).or_default().push((key.namespace.clone(), grant));
         }
     }
 
     /// Grants to a caller that count in `namespace` (those of the whole cluster always do).
     fn grants_to<'a>(&'a self, who: &'a Identity, namespace: &'a str) -> impl Iterator<Item = &'a Grant> {
-        let subjects = std::iter::once(format!("u:{}", who.user)).chain(who.groups.iter().map(|g| format!("g:{g}")));
-        let entries = subjects.filter_map(|subject| self.grants.get(subject.as_str())).flatten();
-        entries.filter(move |(space, _)| space.is_empty() || *space == namespace).map(|(_, grant)| grant)
+        let groups = who.groups.iter().filter_map(|group| self.groups.get(group));
+        self.users
+            .get(&who.user)
+            .into_iter()
+            .chain(groups)
+            .flatten()
+            .filter(move |(space, _)| space.is_empty() || *space == namespace)
+            .map(|(_, grant)| grant)
     }
 
     /// Why the caller may do this, or why not (empty when nothing more can be said).
     ///
     /// # Errors
     /// When the caller may not.
-    pub fn decide(&self, who: &Identity, wanted: &Attributes) -> Result<String, String> {
+    pub fn decide(&self, who: &Identity, wanted: &Attributes) -> Result<ArcStr, ArcStr> {
         if who.is_operator() {
-            return Ok(String::new());
+            return Ok(ArcStr::new());
         }
         let mut missing = Vec::new();
         for grant in self.grants_to(who, &wanted.namespace) {
             if grant.rules.iter().any(|rule| rule.allows(wanted)) {
-                return Ok(format!("RBAC: allowed by {}", grant.by));
+                return Ok(grant.by.clone());
             }
             missing.extend(grant.missing.as_deref());
         }
         match missing.len() {
-            0 => Err(String::new()),
-            1 => Err(format!("RBAC: {}", missing.concat())),
-            _ => Err(format!("RBAC: [{}]", missing.join(", "))),
+            0 => Err(ArcStr::new()),
+            1 => Err(format!("RBAC: {}", missing.concat()).into()),
+            _ => Err(format!("RBAC: [{}]", missing.join(", ")).into()),
         }
     }
 
@@ -239,8 +248,20 @@ pub fn authorize(world: &World, who: &Identity, request: &ApiRequest, resource: 
     if who.is_operator() {
         return Ok(());
     }
-    let wanted = attributes(request, resource);
-    world.api.policy(&world.store).decide(who, &wanted).map(drop).map_err(|why| refusal(who, resource, &wanted, &why))
+    check(world, who, resource, &attributes(request, resource))
+}
+
+/// Refuses an update or apply that would create its object when the caller may not create it.
+///
+/// # Errors
+/// 403.
+pub fn authorize_creation(world: &World, who: &Identity, request: &ApiRequest, resource: &ResourceType) -> Result<(), ApiError> {
+    check(world, who, resource, &Attributes { verb: arcstr::literal!("create"), ..attributes(request, resource) })
+}
+
+fn check(world: &World, who: &Identity, resource: &ResourceType, wanted: &Attributes) -> Result<(), ApiError> {
+    let decided = world.api.policy(&world.store).decide(who, wanted);
+    decided.map(drop).map_err(|why| refusal(who, resource, wanted, &why))
 }
 
 /// The 403 for a caller.

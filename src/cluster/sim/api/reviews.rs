@@ -51,7 +51,7 @@ fn decide(world: &World, who: &Identity, resource: &ResourceType, review: &mut O
     let text = |field: &str| ArcStr::from(object.get(field).text());
     let decision = if object.is_null() {
         let allowed = policy.allows_path(who, path.get("verb").text(), path.get("path").text());
-        if allowed { Ok(String::new()) } else { Err(String::new()) }
+        if allowed { Ok(ArcStr::new()) } else { Err(ArcStr::new()) }
     } else {
         let part = object.get("subresource").text();
         let name = if part.is_empty() { text("resource") } else { format!("{}/{part}", text("resource")).into() };

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::write::{self, Part};
-use super::{admission, defaults, errors, strategy, validation};
+use super::{admission, defaults, errors, rbac, strategy, validation};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Body, PatchKind};
 use crate::object::patch::{PatchError, go_print, json, merge, strategic};
@@ -19,6 +19,8 @@ pub fn replace(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {
     match world.store.get(&key).cloned() {
         Some(old) => finish(world, call, &old, sent),
         None if strategy::creates_on_update(&call.resource) => {
+            rbac::authorize_creation(world, call.who, call.request, &call.resource)?;
+            call.notes.manager = Some(super::apply::manager_of(call));
             let namespace = key.namespace.clone();
             write::create(world, call.who, (call.kind, &namespace), sent, &mut call.notes)
         }
@@ -77,7 +79,7 @@ pub fn patched(world: &World, call: &mut Call, old: &Json, (form, patch): (Patch
     let new = result.map_err(|error| match error {
         PatchError::Malformed(text) => errors::bad_request(text),
         PatchError::Failed(_) => ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request"),
-        PatchError::Other(text) => ApiError::new(500, "", text),
+        PatchError::Other(text) => ApiError::new(500, "InternalError", text),
     })?;
     let shown = || if form == PatchKind::Strategic { go_print(patch) } else { new.to_compact() };
     let refuse = |why: &str| {
@@ -103,7 +105,30 @@ fn unsupported_media_type() -> ApiError {
 ///
 /// # Errors
 /// The API server's answer when the change is refused.
-pub fn finish(world: &mut World, call: &mut Call, old: &Object, mut new: Object) -> Result<Object, ApiError> {
+pub fn finish(world: &mut World, call: &mut Call, old: &Object, new: Object) -> Result<Object, ApiError> {
+    let mut new = prepare(world, call, old, new)?;
+    super::apply::track_update(world, call, old, &mut new);
+    Ok(write::commit(world, &call.key(), old, new))
+}
+
+/// As [`finish`], with the managers of fields set by `managers`.
+///
+/// # Errors
+/// The API server's answer when the change is refused.
+pub fn finish_with(
+    world: &mut World,
+    call: &mut Call,
+    old: &Object,
+    new: Object,
+    managers: impl FnOnce(&mut Object),
+) -> Result<Object, ApiError> {
+    let mut new = prepare(world, call, old, new)?;
+    managers(&mut new);
+    Ok(write::commit(world, &call.key(), old, new))
+}
+
+/// Admission, defaults and validation of a change.
+fn prepare(world: &mut World, call: &mut Call, old: &Object, mut new: Object) -> Result<Object, ApiError> {
     if new.namespace().is_empty() && !old.namespace().is_empty() {
         new.set_at(&["metadata", "namespace"], old.meta().get("namespace"));
     }
@@ -135,8 +160,7 @@ pub fn finish(world: &mut World, call: &mut Call, old: &Object, mut new: Object)
     if call.part() == Part::Main {
         admission::validate_update(world, call.kind, (old, &new), &mut call.notes)?;
     }
-    super::apply::track_update(world, call, old, &mut new);
-    Ok(write::commit(world, &call.key(), old, new))
+    Ok(new)
 }
 
 /// Name, namespace, uid and resourceVersion must be those of the object that is replaced.

@@ -4,7 +4,7 @@
 //! kubelets call; requests from outside arrive here through `handle`.
 
 use super::deletion::Deletion;
-use super::{admission, custom, defaults, errors, rbac, strategy, validation};
+use super::{admission, apply, custom, defaults, errors, rbac, strategy, validation};
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Identity, Propagation};
@@ -21,6 +21,8 @@ const GENERATE_NAME_TRIES: usize = 8;
 pub struct Notes {
     /// `Warning` headers.
     pub warnings: Vec<ArcStr>,
+    /// Who is noted as the manager of a new object's fields; nobody for the cluster's own parts.
+    pub manager: Option<ArcStr>,
 }
 
 /// Which part of an object a write replaces.
@@ -162,6 +164,9 @@ pub fn create(
         key = Key::of(kind, &object);
     }
     strategy::warnings_on_create(kind, &object, notes);
+    if let Some(manager) = &notes.manager {
+        apply::track_create(world, &resource, manager, &mut object);
+    }
     if kind == Kind::CRD {
         let now = world.now.rfc3339();
         custom::establish(&mut world.store, &now, &mut object);

@@ -136,10 +136,7 @@ pub fn on_node(world: &mut World, change: &Change) {
 
 /// Whether a node's kubelet runs.
 pub fn is_node_running(world: &World, node: &str) -> bool {
-    match world.kubelet.nodes.get(node) {
-        Some(found) => found.stopped_at.is_none(),
-        None => world.store.get(&Key::new(Kind::NODE, "", node)).is_some(),
-    }
+    world.kubelet.nodes.get(node).is_some_and(|n| n.stopped_at.is_none())
 }
 
 /// Stops a node's kubelet; containers go on running.

@@ -11,6 +11,7 @@ mod jaeger;
 pub mod mongo;
 mod starting;
 
+use super::digest::Digest;
 use super::history::{Launch, RunId};
 use super::world::{Event, World};
 use super::{kubelet, network};
@@ -31,6 +32,32 @@ pub struct State {
     registries: OrdMap<RunId, consul::Registry>,
     /// Files of containers in which something was changed by hand.
     files: OrdMap<RunId, Arc<Vfs>>,
+}
+
+impl State {
+    /// Takes what the programs hold into a digest. What an instance is follows from how its run was launched.
+    pub fn digest(&self, digest: &mut Digest) {
+        for (run, process) in &self.processes {
+            digest.number(run.0);
+            digest.debug(&(&process.startup, process.token, process.doing, process.dialling));
+        }
+        for (volume, database) in &self.databases {
+            digest.text(volume);
+            digest.debug(&(database.initialised, database.ids, &database.users));
+            for (name, collections) in &database.databases {
+                digest.text(name);
+                for (name, collection) in collections {
+                    digest.text(name);
+                    digest.list(&collection.documents);
+                }
+            }
+        }
+        digest.debug(&self.registries);
+        for (run, files) in &self.files {
+            digest.number(run.0);
+            digest.files(files);
+        }
+    }
 }
 
 /// A process that has not ended.
