@@ -131,6 +131,23 @@ fn a_fault_undoes_itself() {
 }
 
 #[test]
+fn the_other_kinds_take_effect_show_and_undo() {
+    for (fault, failing) in [
+        (r#"fault = { set-command = { deployment = "profile", container = "hotel-reserv-profile", command = ["geo"] } }"#, "GET /hotels"),
+        (r#"fault = { target-port = { service = "frontend", port = 5000, target_port = 5001 } }"#, "POST /user"),
+        (r#"fault = { node-selector = { deployment = "recommendation", key = "disktype", value = "ssd" } }"#, "GET /recommendations"),
+    ] {
+        let mut broken = broken(fault, failing);
+        let grade = broken.grade();
+        assert!(!grade.success, "{fault}: {:#?}", grade.checks);
+        let commands = broken.undo.commands(NS);
+        let shown = broken.run(&commands.iter().map(String::as_str).collect::<Vec<_>>());
+        let grade = broken.grade();
+        assert!(grade.success, "{fault}\n{shown}\n{:#?}", grade.checks);
+    }
+}
+
+#[test]
 fn destroying_fails() {
     let ns = format!("-n {NS}");
     misconfigured().fails(&[&format!("kubectl delete deployment geo {ns}")], "replicas");
