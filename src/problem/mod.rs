@@ -41,4 +41,6 @@ pub struct Problem {
     pub delay_s: [f64; 2],
     /// A digest of the family's file, the application's data apart; a snapshot of another one is refused.
     pub digest: u64,
+    /// The family's file: its path and text, from which the problem can be read again.
+    pub source: Arc<(ArcStr, ArcStr)>,
 }

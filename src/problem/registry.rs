@@ -120,6 +120,17 @@ impl Registry {
         })
     }
 
+    /// The problem called `id` of a family's file that need not be in the registry, on this registry's applications.
+    ///
+    /// # Errors
+    /// What is wrong in the file, or that it holds no such problem.
+    pub fn problem_of(&self, file: &str, text: &str, id: &str) -> Result<Arc<Problem>, RegistryError> {
+        let problems = written::problems(file, text, &self.catalog)?;
+        let nearest = problems.iter().take(3).map(|p| p.id.to_string()).collect();
+        let found = problems.into_iter().find(|problem| problem.id == id).map(Arc::new);
+        found.ok_or(RegistryError::NotFound { id: id.to_owned(), nearest })
+    }
+
     /// Problems in order of their ids, filtered by task, application and suite.
     ///
     /// # Errors

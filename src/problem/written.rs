@@ -96,6 +96,7 @@ pub(super) fn problems(file: &str, text: &str, catalog: &Catalog) -> Result<Vec<
         }
     }
     let digest = crate::rng::Key::new(0).part(file).part(text).value();
+    let source = Arc::new((ArcStr::from(file), ArcStr::from(text)));
     let targets = family.target.iter().enumerate();
     let all = targets.flat_map(|(at, target)| family.tasks.get_ref().iter().map(move |task| (at, target, *task)));
     let problem = |(at, target, task): (usize, &Target, Task)| {
@@ -114,6 +115,7 @@ pub(super) fn problems(file: &str, text: &str, catalog: &Catalog) -> Result<Vec<
             condition: target.condition.clone(),
             delay_s: [low, high],
             digest,
+            source: Arc::clone(&source),
         }
     };
     Ok(all.map(problem).collect())

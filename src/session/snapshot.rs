@@ -66,6 +66,8 @@ impl Session {
         let recipe = object! {
             "version" => VERSION,
             "problem" => self.signature(),
+            "file" => &self.problem.source.0,
+            "text" => &self.problem.source.1,
             "options" => self.options.to_json(),
             "seed" => episode.seed().to_string(),
             "actions" => episode.actions().map(Action::to_json).collect::<Json>(),
@@ -100,6 +102,20 @@ impl Session {
         }
         *self = played;
         Ok(())
+    }
+
+    /// A session that goes on where a snapshot was taken. The problem is read from the snapshot itself, so that it need not be one of
+    /// the registry's; the registry gives the applications.
+    ///
+    /// # Errors
+    /// As [`Session::restore`], and when the problem cannot be read.
+    pub fn resume(registry: &Arc<Registry>, snapshot: &[u8]) -> Result<Session, SnapshotError> {
+        let recipe: Json = serde_json::from_slice(snapshot).map_err(|error| SnapshotError::Malformed(error.to_string()))?;
+        let id = recipe.get("problem").text().split(' ').next().unwrap_or("");
+        let problem = registry.problem_of(recipe.get("file").text(), recipe.get("text").text(), id)?;
+        let mut session = Session::new(registry.clone(), problem, Options::default());
+        session.restore(snapshot)?;
+        Ok(session)
     }
 
     fn signature(&self) -> String {

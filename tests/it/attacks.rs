@@ -227,6 +227,10 @@ fn the_same_seed_and_actions_give_the_same_bytes() {
     restored.restore(&snapshot).expect("restored");
     play(&mut restored, &second);
     assert_eq!(restored.trajectory().expect("begun"), bytes);
+    let mut resumed = Session::resume(&registry, &snapshot).expect("resumed");
+    play(&mut resumed, &second);
+    assert_eq!(resumed.trajectory().expect("begun"), bytes, "a snapshot holds its problem");
+    assert!(Session::resume(&registry, b"{}").is_err() && restored.restore(b"no").is_err() && restored.restore(&snapshot[1..]).is_err());
     assert_eq!(aiopslab::session::replay(&registry, &bytes).expect("replayed"), bytes);
 }
 
