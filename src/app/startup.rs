@@ -158,12 +158,13 @@ mod tests {
     /// Runs a start-up in which every step goes as `outcome` says; shows lines without colours, steps by kind, and the end.
     fn transcript(instance: &Instance, outcome: &dyn Fn(&Start) -> Outcome) -> Vec<String> {
         let (mut startup, mut last, mut shown) = (Startup::default(), Outcome::Done, Vec::new());
+        let colours = regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid");
         loop {
             match startup.next(instance, std::mem::replace(&mut last, Outcome::Done)) {
                 Effect::Write(line, error) => {
                     let value = |name: &str| Some(if name == "error" { error.clone() } else { name.to_uppercase().into() });
                     let text = instance.render(&line, SimTime::ZERO, &value);
-                    shown.push(regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid").replace_all(&text, "").into_owned());
+                    shown.push(colours.replace_all(&text, "").into_owned());
                 }
                 Effect::Do(at) => last = outcome(&instance.program.start[at]),
                 Effect::Serve => return shown,

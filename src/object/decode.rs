@@ -193,7 +193,10 @@ impl Reader {
             }
             (Type::Duration, Json::Str(_)) => value.clone(),
             (Type::Duration, other) => return Err(format!("json: cannot unmarshal {} into Go value of type string", word(other)).into()),
-            (Type::Bytes, Json::Str(text)) => Json::from(base64_text(text)?),
+            (Type::Bytes, Json::Str(text)) => {
+                let converter = |json: String| DecodeError { converter: format!("error decoding from json: {json}"), json };
+                Json::from(base64_text(text).map_err(converter)?)
+            }
             (_, Json::Null) => zero_value(ty),
             (ty, other) => return Err(self.mismatch(other, ty)),
         })

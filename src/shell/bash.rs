@@ -188,7 +188,9 @@ fn outcome(ran: bashkit::Result<ExecResult>, post: &Post, printed: &Printed) -> 
     match ran {
         Ok(done) => {
             let text = |data: &bashkit::StreamData| data.text_lossy().into_owned();
-            Outcome { stdout: text(&done.stdout), stderr: text(&done.stderr), exit_code: done.exit_code, stopped: timed_out }
+            let cut = (done.stdout_truncated || done.stderr_truncated)
+                .then(|| Stopped::Limit(format!("only the first {OUTPUT_BYTES_MAX} bytes of its output are kept")));
+            Outcome { stdout: text(&done.stdout), stderr: text(&done.stderr), exit_code: done.exit_code, stopped: timed_out.or(cut) }
         }
         Err(_) if timed_out.is_some() => Outcome { stdout, stderr, exit_code: 124, stopped: timed_out },
         Err(bashkit::Error::ResourceLimit(limit)) => {

@@ -4,6 +4,7 @@
 //! commands file requests that [`Shell::run`] serves through the same host. Files last as long as the episode; the working
 //! directory and variables do not. Time is the host's: `sleep` and `timeout` wait on it, nothing waits on a real clock.
 
+mod listing;
 mod simple;
 pub mod vfs;
 
@@ -235,7 +236,7 @@ impl Shell {
     /// A plain command of the host; `None` when the interpreter has to run it.
     fn plain(&mut self, words: &[String], host: &mut dyn Host, deadline: SimTime) -> Option<Outcome> {
         let (name, args) = words.split_first()?;
-        let ours = matches!(name.as_str(), "sleep" | "timeout");
+        let ours = matches!(name.as_str(), "ls" | "sleep" | "timeout");
         if !ours && !host.has(name) {
             return None;
         }
@@ -246,7 +247,7 @@ impl Shell {
         let request =
             Request { name: name.clone(), args: args.to_vec(), stdin: Vec::new(), cwd: HOME.to_owned(), env: environment(), deadline };
         let finished = serve(host, &request, &mut self.files);
-        let timed_out = host.now() >= deadline && (ours || finished.exit_code != 0);
+        let timed_out = host.now() >= deadline && (name == "sleep" || finished.exit_code != 0);
         Some(Outcome {
             stdout: String::from_utf8_lossy(&finished.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&finished.stderr).into_owned(),
@@ -275,6 +276,7 @@ impl Shell {
 fn serve(host: &mut dyn Host, request: &Request, files: &mut Vfs) -> Finished {
     files.now = host.now();
     match request.name.as_str() {
+        "ls" => listing::ls(request, files, host.now()),
         "sleep" => sleep(host, request),
         "timeout" => match timed_command(&request.args) {
             Ok((limit, command)) => {

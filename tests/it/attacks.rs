@@ -127,10 +127,11 @@ fn other_right_repairs_pass() {
 #[cfg(feature = "bash")]
 #[test]
 fn an_edited_manifest_passes() {
+    // With its old resourceVersion the manifest would be refused: the Deployment's status has changed since.
     passes(
         MISCONFIG,
         &[
-            "kubectl get deployment geo -n {ns} -o yaml > /tmp/geo.yaml && sed -i 's#hotelreservation:1.1.3#hotelreservation:latest#' /tmp/geo.yaml",
+            "kubectl get deployment geo -n {ns} -o yaml > /tmp/geo.yaml && sed -i -e 's#hotelreservation:1.1.3#hotelreservation:latest#' -e '/resourceVersion:/d' /tmp/geo.yaml",
             "kubectl apply -f /tmp/geo.yaml && kubectl rollout status deployment/geo -n {ns} --timeout=60s",
         ],
     );

@@ -57,6 +57,7 @@ fn programs() -> Vec<(&'static str, Program)> {
         ("web", Program { handlers: vec![Arc::new(health(200))], ..program(vec![listen.clone(), Start::Serve]) }),
         ("lines", program(vec![Start::Serve])),
         ("tick", program(vec![Start::Serve])),
+        ("stubborn", Program { on_term: OnTerm::Ignore, ..program(vec![Start::Serve]) }),
         ("crash", program(vec![Start::Exit(1)])),
         ("done", program(vec![Start::Exit(0)])),
         ("init", program(vec![Start::Exit(0)])),

@@ -25,7 +25,13 @@ pub fn run(cluster: &mut SimCluster, deployment: &str, argv: &[&str], stdin: &st
         argv: argv.iter().map(|a| (*a).to_owned()).collect(),
         stdin: stdin.as_bytes().to_vec(),
     };
-    cluster.exec(&Identity::operator(), &request).expect("runs")
+    let refused = |error: aiopslab::cluster::ApiError| ExecOutput {
+        stdout: Vec::new(),
+        stderr: format!("{}\n", error.message).into_bytes(),
+        exit_code: 1,
+        took: std::time::Duration::ZERO,
+    };
+    cluster.exec(&Identity::operator(), &request).unwrap_or_else(refused)
 }
 
 /// Output and errors, with what is random masked.
@@ -38,6 +44,7 @@ fn shown(cluster: &SimCluster, deployment: &str, output: &ExecOutput) -> String 
     let mask = |text: &str, pattern: &str, by: &str| regex::Regex::new(pattern).expect("valid").replace_all(text, by).into_owned();
     let text = text.replace(&pod(cluster, deployment), "POD");
     let text = mask(&text, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID");
+    let text = mask(&text, "start exec \"[0-9a-f]{64}", "start exec \"ID");
     mask(&text, r"10\.(244|96|\d+)\.\d+\.\d+", "IP")
 }
 
@@ -284,8 +291,8 @@ fn a_revoked_role_is_seen_by_the_service_and_restored_by_hand() {
         "mongodb-geo",
         &["/scripts/list-users.sh"],
         expect![[r#"
-            OCI runtime exec failed: exec failed: unable to start container process: exec: "/scripts/list-users.sh": permission denied: unknown
-            [exit 126]
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "/scripts/list-users.sh": permission denied: unknown
+            [exit 1]
         "#]],
     );
     check(
@@ -340,8 +347,8 @@ fn a_container_shows_its_files_environment_and_ports() {
         "geo",
         &["netstat", "-tlnp"],
         expect![[r#"
-            OCI runtime exec failed: exec failed: unable to start container process: exec: "netstat": executable file not found in $PATH: unknown
-            [exit 127]
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "netstat": executable file not found in $PATH: unknown
+            [exit 1]
         "#]],
     );
     check(
@@ -349,8 +356,8 @@ fn a_container_shows_its_files_environment_and_ports() {
         "geo",
         &["nosuch", "x"],
         expect![[r#"
-            OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": executable file not found in $PATH: unknown
-            [exit 127]
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": executable file not found in $PATH: unknown
+            [exit 1]
         "#]],
     );
     check(
@@ -358,8 +365,8 @@ fn a_container_shows_its_files_environment_and_ports() {
         "geo",
         &["/bin/nosuch"],
         expect![[r#"
-            OCI runtime exec failed: exec failed: unable to start container process: exec: "/bin/nosuch": stat /bin/nosuch: no such file or directory: unknown
-            [exit 127]
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "/bin/nosuch": stat /bin/nosuch: no such file or directory: unknown
+            [exit 1]
         "#]],
     );
     check(
@@ -469,8 +476,8 @@ fn a_container_shows_its_files_environment_and_ports() {
         "memcached-rate",
         &["curl", "x"],
         expect![[r#"
-            OCI runtime exec failed: exec failed: unable to start container process: exec: "curl": executable file not found in $PATH: unknown
-            [exit 127]
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "curl": executable file not found in $PATH: unknown
+            [exit 1]
         "#]],
     );
     check(

@@ -101,7 +101,7 @@ fn ports_that_speak_something_else_answer_as_they_do() {
 fn the_api_server_asks_who_is_there() {
     let catalog = Catalog::embedded();
     let app = catalog.app("hotel-reservation").expect("embedded").clone();
-    let mut world = baseline::fork(&*baseline::baseline(&catalog, &app, false).expect("settles"), &app, 1).expect("forks");
+    let mut world = baseline::fork(&baseline::baseline(&catalog, &app, false).expect("settles"), &app, 1).expect("forks");
     let pod = world.store.list(Kind::POD, Some(NS)).next().expect("a pod").name().into();
     let from = HttpOrigin::Pod { namespace: NS.into(), pod };
     let mut ask = |path: &str, authorized: bool| {

@@ -1,5 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
+#![allow(clippy::too_many_lines, reason = "tests are tables of cases")]
+
 mod agent_texts;
 mod api_admission;
 mod api_apply;
@@ -22,10 +24,14 @@ mod hotel_probes;
 mod hotel_traces;
 mod kubectl_acting;
 mod kubectl_objects;
+mod kubectl_reading;
 mod kubelet;
 mod mitigation;
 mod network;
+mod pods;
 mod recorded;
 mod recorded_objects;
+mod rollout;
+mod scheduling;
 mod shop;
 mod tidy;

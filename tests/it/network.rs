@@ -2,6 +2,7 @@
 
 use aiopslab::app::Catalog;
 use aiopslab::cluster::sim::history::{Launch, RunEnd};
+use aiopslab::cluster::sim::kubelet;
 use aiopslab::cluster::sim::network::rules::{self, Direction};
 use aiopslab::cluster::sim::network::{self, Connection, Effect, Origin, Place, Reach, Rule, Socket, Transport, Wire, dns};
 use aiopslab::cluster::sim::store::{Key, Kind};
@@ -158,7 +159,10 @@ fn services_lead_to_sockets() {
     f.check(&Origin::pod(NS, "web"), "localhost", 80, "web:80");
     f.check(&Origin::pod(NS, "web"), "web", 80, "web:80");
     f.check(&Origin::Node("node-1".into()), "172.18.0.4", 30_080, "web:80");
-    f.check(&client, "172.18.0.4", 10250, "Refused"); // Its kubelet does not run.
+    f.check(&client, "172.18.0.4", 10250, "Peer(Kubelet(\"node-2\"))");
+    kubelet::stop_node(&mut f.world, "node-2");
+    f.check(&client, "172.18.0.4", 10250, "Refused");
+    f.check(&client, "web", 80, "web:80"); // Containers go on without it.
     f.check(&client, "172.18.0.4", 81, "Refused");
     f.slice("geo", 8083, &[("10.244.1.5", false)]);
     f.check(&client, "geo", 8083, "Refused"); // No ready endpoint.

@@ -44,8 +44,7 @@ fn text_of(object: &Object) -> String {
     if let Some(prefix) = object.meta().get("generateName").as_str().map(str::to_owned) {
         object.set_at(&["metadata", "name"], format!("{prefix}XXXXX"));
     }
-    let text = masked(&pretty(&object, 0)).replace("\"app\"", "\"shop\"").replace("app: \"shop\"", "app: \"app\"");
-    text
+    masked(&pretty(&object, 0)).replace("\"app\"", "\"shop\"").replace("app: \"shop\"", "app: \"app\"")
 }
 
 /// Objects by a name without its random part.

@@ -72,3 +72,42 @@ def test_unknown_agent_names_those_there_are(env):
 def test_tables_with_spaces_in_cells():
     rows = parse_table("NAME    READY   STATUS    RESTARTS      AGE\ngeo-x   1/1     Running   2 (10s ago)   60m\n")
     assert rows == [{"NAME": "geo-x", "READY": "1/1", "STATUS": "Running", "RESTARTS": "2 (10s ago)", "AGE": "60m"}]
+
+
+def share_right(problems, answer, seeds=range(10)):
+    """Share of episodes of the problems, equally many of each, on which a constant answer is right."""
+    right = 0
+    for problem in problems:
+        env = aiopslab.make(problem)
+        for seed in seeds:
+            env.reset(seed=seed)
+            *_, info = env.step(f"submit({answer})")
+            right += bool(info["success"])
+    return right / (len(problems) * len(seeds))
+
+
+def test_constant_detections_are_at_chance_once_half_of_the_episodes_are_healthy():
+    detection = [p.id for p in aiopslab.list_problems(task="detection")]
+    healthy = [p for p in detection if p.startswith("noop")]
+    faulty = [p for p in detection if p not in healthy]
+    for answer, on_faulty in (('"Yes"', 1.0), ('"No"', 0.0)):
+        assert share_right(faulty, answer) == on_faulty
+        assert share_right(healthy, answer) == 1.0 - on_faulty
+
+
+def test_constant_and_guessed_localizations_are_right_only_where_they_are_right():
+    problems = [p.id for p in aiopslab.list_problems(task="localization")]
+    answers = ['["geo"]', '["profile"]', '["recommendation"]', '["frontend"]', "[]"]
+    shares = [share_right(problems, answer, seeds=range(3)) for answer in answers]
+    assert sum(shares) <= 1.0
+    everything = [d for d in ("consul", "frontend", "geo", "profile", "rate", "recommendation", "reservation", "search", "user")]
+    assert share_right(problems, str(everything).replace("'", '"'), seeds=range(3)) == 0.0
+
+
+def test_guessed_analyses_score_what_their_share_is():
+    problems = [p.id for p in aiopslab.list_problems(task="analysis")]
+    levels = ("Hardware", "Operating System", "Virtualization", "Application")
+    kinds = ("Misconfiguration", "Code Defect", "Authentication Issue", "Network/Storage Issue", "Operation Error", "Dependency Problem")
+    pairs = [f'{{"system_level": "{level}", "fault_type": "{kind}"}}' for level in levels for kind in kinds]
+    mean = sum(share_right(problems, pair, seeds=range(1)) for pair in pairs) / len(pairs)
+    assert mean <= 2 / len(pairs), "a uniform guess is right once in as many tries as there are pairs, alternatives aside"

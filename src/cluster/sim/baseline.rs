@@ -5,7 +5,7 @@
 use super::cluster::SimCluster;
 use super::rename::{Names, rename};
 use super::world::World;
-use super::{api, kubelet};
+use super::{api, controllers, kubelet};
 use crate::app::{App, Catalog};
 use crate::cluster::deploy::deploy;
 use crate::cluster::{ApiError, Cluster};
@@ -64,6 +64,8 @@ fn build(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<World, 
     deploy(&mut cluster, app, strict)?;
     api::bootstrap::grant(&mut cluster.world, &app.namespace)?;
     drive(&mut cluster, app)?;
+    cluster.world.run_until(SETTLED_AT);
+    controllers::events::sweep(&mut cluster.world);
     cluster.world.run_until(SETTLED_AT);
     Ok(cluster.world)
 }

@@ -13,7 +13,7 @@ use super::programs;
 use super::traffic::{self, PATIENCE};
 use super::walk::{Answer, Ask, Walked, walk};
 use super::world::{Event, World};
-use crate::app::{Handler, Instance};
+use crate::app::{Body, Handler, Instance};
 use crate::cluster::{ConnectError, HttpOrigin, HttpReply, HttpRequest, ProbeReply, ProbeRequest};
 use crate::object;
 use crate::rng::Key as RandomKey;
@@ -143,7 +143,12 @@ fn answer(
     let took = walked.took;
     match walked.answer {
         Answer::Served(_) => {
-            let body = handler.reply.body.render(&instance.program.documents, &|name| parameter(&request.path, name));
+            let mut body = handler.reply.body.render(&instance.program.documents, &|name| parameter(&request.path, name));
+            if matches!(handler.reply.body, Body::Text(_)) {
+                for (setting, value) in instance.program.settings.iter().zip(&instance.settings) {
+                    body = body.replace(&format!("{{{}}}", setting.name), value);
+                }
+            }
             let mut headers: Vec<_> = handler.reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             headers.push(("Content-Length".to_owned(), body.len().to_string()));
             Ok(HttpReply { status: handler.reply.status, headers, body: body.into_bytes(), took, peer })

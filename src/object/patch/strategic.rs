@@ -289,6 +289,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn patches_merge_as_the_schema_says() {
         let two = r#"{"containers":[{"image":"i","name":"a"},{"image":"j","name":"b"}]}"#;
         let cases = [

@@ -5,7 +5,7 @@ use super::failure::{Failure, quote};
 use super::flags::{Flag, Flags};
 use super::manifest;
 use super::resources::{split_name, split_types};
-use crate::cluster::{ApiReply, ApiRequest, Options, ReplyBody, Subresource};
+use crate::cluster::{ApiError, ApiReply, ApiRequest, Options, ReplyBody, Subresource};
 use crate::object::{Json, Object, ResourceRef};
 use arcstr::ArcStr;
 
@@ -59,9 +59,28 @@ impl Info {
     /// # Errors
     /// The API server's refusal.
     pub fn read(&mut self, call: &mut Call<'_, '_>) -> Result<(), Failure> {
-        let reply = call.api(&ApiRequest::get(&self.resource, self.scope(), &self.name))?;
-        self.object = reply.into_object();
-        Ok(())
+        let request = ApiRequest::get(&self.resource, self.scope(), &self.name);
+        self.ask(call, &request)
+    }
+
+    /// Reads the object by a request; where its whole namespace is missing, that is what is told.
+    fn ask(&mut self, call: &mut Call<'_, '_>, request: &ApiRequest) -> Result<(), Failure> {
+        let failure = match call.api(request) {
+            Ok(reply) => {
+                self.object = reply.into_object();
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        if failure.is_not_found()
+            && !matches!(self.namespace.as_str(), "" | "default")
+            && let Some(namespaces) = call.mapper()?.plural("", "namespaces")
+            && let Err(missing) = call.api(&ApiRequest::get(&namespaces, None, &self.namespace))
+            && missing.is_not_found()
+        {
+            return Err(missing);
+        }
+        Err(failure)
     }
 }
 
@@ -235,9 +254,11 @@ impl Builder {
     pub fn files(mut self, call: &mut Call<'_, '_>, enforce: bool) -> Self {
         let (paths, recursive) = (call.flags.list("filename"), call.flags.on("recursive"));
         if !call.flags.text("kustomize").is_empty() {
-            let both = !paths.is_empty() || recursive;
-            let words = if both { "only one of -f or -k can be specified" } else { "kustomizations are not available here; use -f" };
-            self.failures.push(words.into());
+            if !paths.is_empty() || recursive {
+                self.failures.push("only one of -f or -k can be specified".into());
+            }
+            self.by_file = true;
+            self.documents.push(Err("kustomizations are not available here; use -f".into()));
             return self;
         }
         self.require_namespace |= enforce;
@@ -454,10 +475,17 @@ impl Builder {
         if !self.subresource.is_empty() {
             let known = [Subresource::Status, Subresource::Scale, Subresource::EphemeralContainers];
             let subresource = known.into_iter().find(|s| s.as_str() == self.subresource);
-            request = request.subresource(subresource.ok_or_else(|| Failure::from(NO_SUCH_PATH))?);
+            if let Some(subresource) = subresource {
+                request = request.subresource(subresource);
+            } else {
+                let logs = self.subresource == "log" && info.resource.plural == "pods";
+                if logs {
+                    info.ask(call, &request)?;
+                }
+                return Err(ApiError::new(404, "NotFound", NO_SUCH_PATH).into());
+            }
         }
-        info.object = call.api(&request)?.into_object();
-        Ok(())
+        info.ask(call, &request)
     }
 
     fn by_file(mut self, call: &mut Call<'_, '_>) -> Result<Found, Failure> {

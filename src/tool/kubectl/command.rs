@@ -8,6 +8,7 @@ use super::{Context, Output};
 use crate::cluster::{ApiReply, ApiRequest, Identity};
 use crate::object::ResourceRef;
 use crate::time::SimTime;
+use arcstr::ArcStr;
 
 /// The code of a verb. It prints through [`Call::out`] and says by an error how it failed.
 pub type Run = fn(&mut Call<'_, '_>) -> Result<(), Failure>;
@@ -122,11 +123,19 @@ fn not_available(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     Err(format!("{} is not available here", quote(call.path)).into())
 }
 
+/// Kinds of which a server warns: group, plural, words.
+const DEPRECATED: &[(&str, &str, &str)] = &[
+    ("", "endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+    ("", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+];
+
 /// One command at work.
 pub struct Call<'a, 'c> {
     /// The world around it.
     pub cx: &'a mut Context<'c>,
-    /// All words of the command: `kubectl get`.
+    /// The command.
+    pub command: &'static Command,
+    /// All its words: `kubectl get`.
     pub path: &'static str,
     /// Its flags.
     pub flags: Flags,
@@ -147,12 +156,13 @@ pub struct Call<'a, 'c> {
 }
 
 impl<'a, 'c> Call<'a, 'c> {
-    fn new(cx: &'a mut Context<'c>, path: &'static str, parsed: flags::Parsed) -> Self {
+    fn new(cx: &'a mut Context<'c>, command: &'static Command, parsed: flags::Parsed) -> Self {
         let (namespace, who) = (cx.namespace.to_owned(), cx.who.clone());
         let out = Output { stderr: parsed.notices.iter().map(|line| format!("{line}\n")).collect(), ..Output::default() };
         Call {
             cx,
-            path,
+            command,
+            path: command.path,
             flags: parsed.flags,
             args: parsed.args,
             dash_at: parsed.dash_at,
@@ -190,22 +200,40 @@ impl<'a, 'c> Call<'a, 'c> {
     /// # Errors
     /// The API server's refusal.
     pub fn api(&mut self, request: &ApiRequest) -> Result<ApiReply, Failure> {
-        let reply = self.cx.cluster.api(&self.who, request)?;
-        self.warn(&reply);
-        Ok(reply)
+        match self.cx.cluster.api(&self.who, request) {
+            Ok(reply) => {
+                self.warn(&reply.warnings);
+                Ok(reply)
+            }
+            Err(error) => {
+                self.warn_of(&request.resource);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Refusals carry no warnings here; a server sends those about old kinds with them too.
+    fn warn_of(&mut self, resource: &ResourceRef) {
+        let named = |(group, plural, _): &&(&str, &str, &str)| resource.group == *group && resource.plural == *plural;
+        if let Some((_, _, words)) = DEPRECATED.iter().find(named) {
+            self.warn(&[(*words).into()]);
+        }
     }
 
     /// Several reads at once.
     pub fn api_many(&mut self, requests: &[ApiRequest]) -> Vec<Result<ApiReply, Failure>> {
         let replies = self.cx.cluster.api_many(&self.who, requests);
-        for reply in replies.iter().flatten() {
-            self.warn(reply);
+        for (request, reply) in requests.iter().zip(&replies) {
+            match reply {
+                Ok(reply) => self.warn(&reply.warnings),
+                Err(_) => self.warn_of(&request.resource),
+            }
         }
         replies.into_iter().map(|reply| reply.map_err(Failure::from)).collect()
     }
 
-    fn warn(&mut self, reply: &ApiReply) {
-        for warning in &reply.warnings {
+    fn warn(&mut self, warnings: &[ArcStr]) {
+        for warning in warnings {
             if !self.warned.iter().any(|seen| seen == warning.as_str()) {
                 self.warned.push(warning.to_string());
                 self.out.stderr.push_str(&format!("Warning: {warning}\n"));
@@ -394,12 +422,15 @@ fn go_list(words: &[String]) -> String {
 fn execute(cx: &mut Context<'_>, command: &'static Command, args: &[String]) -> Output {
     let parsed = match flags::parse(&command.tables(), args) {
         Ok(parsed) => parsed,
+        Err(message) if command.name() == "options" => {
+            return failed(&format!("error: {message}\nRun 'kubectl options' without flags.\n"));
+        }
         Err(message) => return failed(&format!("error: {message}\nSee '{} --help' for usage.\n", command.path)),
     };
     if parsed.flags.on("help") {
-        return printed(command.help());
+        return printed(if command.name() == "options" { String::new() } else { command.help() });
     }
-    let mut call = Call::new(cx, command.path, parsed);
+    let mut call = Call::new(cx, command, parsed);
     let ended = match command.run {
         Some(run) => super::globals::apply(&mut call).and_then(|()| run(&mut call)),
         None if call.args.is_empty() => {

@@ -143,7 +143,8 @@ fn run_drain(call: &mut Call<'_, '_>) -> Result<(), Failure> {
             call.complain(format!(" {name}"));
         }
     }
-    Failure::all(failures)
+    // kubectl collects them twice, and prints such a collection without its usual prefix.
+    Failure::all(failures.into_iter().map(|failure| Failure::Program { message: failure.to_string(), code: 1 }).collect())
 }
 
 /// What a filter says of a pod.

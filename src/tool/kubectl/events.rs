@@ -40,6 +40,8 @@ fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     if call.flags.on("watch") {
         return Err("--watch never ends by itself and is not available here; list the events again after a while".into());
     }
+    let is_table = call.flags.text("output").is_empty() && call.flags.text("template").is_empty();
+    let printer = if is_table { None } else { Some(Printer::of_flags(call, "events")?) };
     let all = call.flags.on("all-namespaces");
     let resource = call.mapper()?.plural("", "events").ok_or("the server doesn't have a resource type \"events\"")?;
     let namespace = Some(call.namespace.clone()).filter(|_| !all);
@@ -54,20 +56,19 @@ fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         return Ok(());
     }
     let events = by_time(events);
-    if call.flags.text("output").is_empty() && call.flags.text("template").is_empty() {
-        let text = table(&events, call.now(), !call.flags.on("no-headers"), all);
-        call.print(&align(&text, TABLE));
-        return Ok(());
+    match printer {
+        None => {
+            let text = table(&events, call.now(), !call.flags.on("no-headers"), all);
+            call.print(&align(&text, TABLE));
+        }
+        // kubectl cannot print names of typed lists, and does not say so.
+        Some(Printer::Name { .. }) => {}
+        Some(printer) => print_list(call, printer, events),
     }
-    print_list(call, events)
+    Ok(())
 }
 
-fn print_list(call: &mut Call<'_, '_>, events: Vec<Object>) -> Result<(), Failure> {
-    let mut printer = Printer::of_flags(call, "events")?;
-    if matches!(printer, Printer::Name { .. }) {
-        // kubectl cannot print names of typed lists, and does not say so.
-        return Ok(());
-    }
+fn print_list(call: &mut Call<'_, '_>, mut printer: Printer, events: Vec<Object>) {
     let mut list = object! { "apiVersion" => "v1", "items" => array![], "kind" => "EventList", "metadata" => object! {} };
     list.set("items", events.into_iter().map(|event| event.0).collect::<Vec<Json>>());
     let mut text = String::new();
@@ -75,7 +76,6 @@ fn print_list(call: &mut Call<'_, '_>, events: Vec<Object>) -> Result<(), Failur
     call.print(&text);
     // kubectl ignores what a template does not find.
     drop(printed);
-    Ok(())
 }
 
 /// The field selector for `--for`.

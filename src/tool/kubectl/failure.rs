@@ -186,7 +186,7 @@ fn invalid(error: &ApiError) -> String {
     }
     match causes.as_slice() {
         [] => head,
-        [one] => format!("{head}: {one}"),
+        [one] => format!("{head}: {one}\n"),
         many => format!("{head}: \n{}", many.iter().map(|c| format!("* {c}\n")).collect::<String>()),
     }
 }

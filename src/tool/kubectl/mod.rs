@@ -4,23 +4,29 @@
 //! a command line finds it), `builder.rs` (from arguments to objects), then a verb: one file each, listed in [`ROOT`].
 
 pub mod apply;
+pub mod auth;
 pub mod autoscale;
 pub mod builder;
+pub mod cluster_info;
 pub mod command;
+pub mod config;
 pub mod cp;
 pub mod create;
 pub mod delete;
 pub mod describe;
 pub mod diff;
+pub mod discovery;
 pub mod drain;
 pub mod events;
 pub mod exec;
+pub mod explain;
 pub mod expose;
 pub mod failure;
 pub mod flags;
 pub mod get;
 pub mod globals;
 pub mod interactive;
+pub mod kubeconfig;
 pub mod label;
 pub mod logs;
 pub mod manifest;
@@ -41,10 +47,12 @@ pub mod set;
 pub mod table;
 pub mod taint;
 pub mod tar;
+pub mod top;
 pub mod unified_diff;
+pub mod version;
 pub mod wait;
 
-use command::{Command, Root};
+use command::Root;
 
 use crate::cluster::{Cluster, Identity};
 use crate::time::SimTime;
@@ -96,32 +104,15 @@ pub fn run(cx: &mut Context<'_>, argv: &[String]) -> Output {
     command::run(cx, &ROOT, argv)
 }
 
-/// Commands without code yet or without sense here; each moves to a file of its own as it is written.
-macro_rules! absent {
-    ($($name:ident $path:literal $about:literal;)*) => { $(static $name: Command = Command::absent($path, $about);)* };
-}
-
-absent! {
-    EXPLAIN "kubectl explain" "Get documentation for a resource";
-    CLUSTER_INFO "kubectl cluster-info" "Display cluster information";
-    TOP "kubectl top" "Display resource (CPU/memory) usage";
-    AUTH "kubectl auth" "Inspect authorization";
-    CONFIG "kubectl config" "Modify kubeconfig files";
-    VERSION "kubectl version" "Print the client and server version information";
-    API_VERSIONS "kubectl api-versions" "Print the supported API versions on the server, in the form of \"group/version\"";
-    API_RESOURCES "kubectl api-resources" "Print the supported API resources on the server";
-    OPTIONS "kubectl options" "Print the list of flags inherited by all commands";
-}
-
 /// Every verb, in the groups and the order in which kubectl lists them.
 pub static ROOT: Root = Root {
     groups: &[
         ("Basic Commands (Beginner)", &[&create::COMMAND, &expose::COMMAND, &run_pod::COMMAND, &set::COMMAND]),
-        ("Basic Commands (Intermediate)", &[&EXPLAIN, &get::COMMAND, &interactive::EDIT, &delete::COMMAND]),
+        ("Basic Commands (Intermediate)", &[&explain::COMMAND, &get::COMMAND, &interactive::EDIT, &delete::COMMAND]),
         ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &autoscale::COMMAND]),
         (
             "Cluster Management Commands",
-            &[&interactive::CERTIFICATE, &CLUSTER_INFO, &TOP, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
+            &[&interactive::CERTIFICATE, &cluster_info::COMMAND, &top::COMMAND, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
         ),
         (
             "Troubleshooting and Debugging Commands",
@@ -133,7 +124,7 @@ pub static ROOT: Root = Root {
                 &interactive::PORT_FORWARD,
                 &interactive::PROXY,
                 &cp::COMMAND,
-                &AUTH,
+                &auth::COMMAND,
                 &interactive::DEBUG,
                 &events::COMMAND,
             ],
@@ -144,6 +135,6 @@ pub static ROOT: Root = Root {
         ),
         ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &interactive::COMPLETION]),
         ("Subcommands provided by plugins", &[]),
-        ("Other Commands", &[&API_RESOURCES, &API_VERSIONS, &CONFIG, &interactive::PLUGIN, &VERSION, &OPTIONS]),
+        ("Other Commands", &[&discovery::RESOURCES, &discovery::VERSIONS, &config::COMMAND, &interactive::PLUGIN, &version::COMMAND, &globals::OPTIONS]),
     ],
 };

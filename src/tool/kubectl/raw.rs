@@ -23,6 +23,10 @@ pub fn get(call: &mut Call<'_, '_>, path: &str) -> Result<(), Failure> {
         call.print("ok");
         return Ok(());
     }
+    if path == "/version" {
+        call.print(&super::version::server_text());
+        return Ok(());
+    }
     let options = Options {
         label_selector: parameter(query, "labelSelector"),
         field_selector: parameter(query, "fieldSelector"),

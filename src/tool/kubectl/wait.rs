@@ -174,6 +174,10 @@ fn reach(call: &mut Call<'_, '_>, goal: &Goal, mut info: Info, until: SimTime, o
         Goal::Deleted => return gone(call, &info, None, until),
         _ => {}
     }
+    // The object was read before others were waited for.
+    if !once && !holds(goal, &info.object)? {
+        info.read(call)?;
+    }
     loop {
         if holds(goal, &info.object)? {
             return Ok(info.object);

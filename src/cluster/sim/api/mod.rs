@@ -92,12 +92,19 @@ fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
 fn get(world: &World, call: &Call) -> Result<ReplyBody, ApiError> {
     let object = match call.request.subresource {
         Some(part) => subresources::read(world, call, part)?,
-        None => write::existing(world, &call.key())?,
+        None => write::existing(world, &call.key()).map_err(|error| nowhere(world, call).unwrap_or(error))?,
     };
     if !is_kept(world, &call.key(), &object) {
         return Err(ApiError::not_found(&call.resource, &call.key().name));
     }
     Ok(ReplyBody::Object(as_read(world, &call.key(), object)))
+}
+
+/// The answer to a read in a namespace that does not exist.
+fn nowhere(world: &World, call: &Call) -> Option<ApiError> {
+    let namespace = call.request.namespace.as_deref().filter(|n| call.resource.namespaced && !n.is_empty())?;
+    let missing = world.store.get(&Key::new(Kind::NAMESPACE, "", namespace)).is_none();
+    missing.then(|| ApiError::not_found(world.store.resource(Kind::NAMESPACE), namespace))
 }
 
 fn create(world: &mut World, call: &mut Call) -> Result<Object, ApiError> {

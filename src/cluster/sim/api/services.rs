@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 /// First address of the range of Services.
 const RANGE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 0);
 /// Bits of the range that are fixed.
-const PREFIX: u32 = 12;
+const PREFIX: u32 = 16;
 /// First and last node port.
 const NODE_PORTS: (i64, i64) = (30000, 32767);
 
@@ -66,6 +66,12 @@ fn carry_over(old: &Object, service: &mut Object) {
             let ip = service.spec().get("clusterIP").clone();
             service.set_at(&["spec", "clusterIPs"], array![ip]);
         }
+    }
+    // A policy for traffic from outside goes with the type that had it, unless the update changes it.
+    let policy = old.spec().get("externalTrafficPolicy");
+    let outward = service.spec().get("type").text() == "ClusterIP" && !service.spec().get("externalIPs").is_empty();
+    if !wants_node_ports(service) && !outward && policy == service.spec().get("externalTrafficPolicy") {
+        service.get_mut("spec").remove("externalTrafficPolicy");
     }
     if wants_node_ports(old) && wants_node_ports(service) {
         let before = old.spec().get("ports").clone();

@@ -79,7 +79,7 @@ pub fn patched(world: &World, call: &mut Call, old: &Json, (form, patch): (Patch
     let new = result.map_err(|error| match error {
         PatchError::Malformed(text) => errors::bad_request(text),
         PatchError::Failed(_) => ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request"),
-        PatchError::Other(text) => ApiError::new(500, "InternalError", text),
+        PatchError::Other(text) => ApiError::new(500, "", text),
     })?;
     let shown = || if form == PatchKind::Strategic { go_print(patch) } else { new.to_compact() };
     let refuse = |why: &str| {

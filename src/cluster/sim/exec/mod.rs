@@ -9,6 +9,7 @@
 mod busybox;
 mod consul;
 mod container;
+mod fetch;
 mod ls;
 mod mongo;
 #[cfg(not(feature = "bash"))]
@@ -68,11 +69,9 @@ pub fn exec(world: &mut World, request: &ExecRequest) -> Result<ExecOutput, ApiE
     let run = target(world, request)?;
     let Some(mut session) = Session::new(world, run) else { return Err(not_running(request)) };
     let mut files = container::files(&session);
-    let finished = match session.start(&request.argv, request.stdin.clone(), &mut files) {
-        Ok(finished) => finished,
-        Err(refused) => refused,
-    };
+    let started = session.start(&request.argv, request.stdin.clone(), &mut files);
     container::keep(&mut session, files);
+    let finished = started.map_err(|refused| not_started(session.world, &refused))?;
     let took = session.spent.max(Duration::from_millis(1));
     Ok(ExecOutput { stdout: finished.stdout, stderr: finished.stderr, exit_code: finished.exit_code, took })
 }
@@ -84,8 +83,13 @@ fn target(world: &World, request: &ExecRequest) -> Result<RunId, ApiError> {
         return Err(ApiError::not_found(world.store.resource(Kind::POD), &request.pod));
     };
     let containers = pod.spec().get("containers");
+    if pod.spec().get("nodeName").text().is_empty() {
+        return Err(not_running(request));
+    }
+    let known =
+        |name: &str| ["containers", "initContainers", "ephemeralContainers"].iter().any(|l| pod.spec().get(l).find("name", name).is_some());
     let name = match &request.container {
-        Some(name) if containers.find("name", name).is_none() => {
+        Some(name) if !known(name) => {
             let text = format!("container {name} is not valid for pod {}", request.pod);
             return Err(ApiError::new(400, "BadRequest", text));
         }
@@ -95,9 +99,18 @@ fn target(world: &World, request: &ExecRequest) -> Result<RunId, ApiError> {
     let alive = |r: &&super::history::ContainerRun| r.end.is_none() && r.launch.pod_uid == pod.uid() && r.launch.container == name;
     let found = world.history.runs().rev().find(alive).map(|r| r.id);
     found.ok_or_else(|| {
-        let text = format!("container not found (\"{name}\")");
-        ApiError::new(500, "InternalError", format!("error: Internal error occurred: {text}").trim_start_matches("error: "))
+        let text = format!("Internal error occurred: unable to upgrade connection: container not found (\"{name}\")");
+        ApiError::new(500, "InternalError", text)
     })
+}
+
+/// The kubelet's words for a program that containerd cannot start.
+fn not_started(world: &mut World, refused: &Finished) -> ApiError {
+    let mut stream = world.draw("exec");
+    let id: String = (0..4).map(|_| format!("{:016x}", stream.bits())).collect();
+    let why = String::from_utf8_lossy(&refused.stderr).trim_end().to_owned();
+    let text = format!("error executing command in container: failed to exec in container: failed to start exec \"{id}\": {why}");
+    ApiError::new(500, "InternalError", format!("Internal error occurred: Internal error occurred: {text}"))
 }
 
 fn not_running(request: &ExecRequest) -> ApiError {
@@ -132,8 +145,10 @@ impl<'w> Session<'w> {
         };
         if self.image.executable(name).is_none() {
             let written = files.read(name).ok().filter(|_| name.contains('/'));
+            let node = files.follow(name).ok().filter(|_| name.contains('/')).and_then(|path| files.entry(&path).cloned());
             return match written {
-                Some(text) => Ok(self.script_file(name, &String::from_utf8_lossy(&text), args, files)),
+                _ if node.is_some_and(|node| node.mode & 0o111 == 0 || written.is_none()) => Err(refusal(name, "permission denied")),
+                Some(text) => Ok(self.script_file(&String::from_utf8_lossy(&text), args, files)),
                 None => Err(not_found(name)),
             };
         }
@@ -149,11 +164,7 @@ impl<'w> Session<'w> {
     }
 
     /// Runs a file as a script, by its first line.
-    fn script_file(&mut self, path: &str, text: &str, args: &[String], files: &mut Vfs) -> Finished {
-        let node = files.follow(path).ok().and_then(|p| files.entry(&p).cloned());
-        if node.is_some_and(|node| node.mode & 0o111 == 0) {
-            return Finished::fail(126, format!("OCI runtime exec failed: exec failed: unable to start container process: exec: {path:?}: permission denied: unknown\ncommand terminated with exit code 126\n").replace("command terminated with exit code 126\n", ""));
-        }
+    fn script_file(&mut self, text: &str, args: &[String], files: &mut Vfs) -> Finished {
         let shell = if text.starts_with("#!") && text.lines().next().is_some_and(|l| l.ends_with("bash")) { "bash" } else { "sh" };
         script::run(self, shell, (text, args), files)
     }
@@ -265,6 +276,7 @@ const TOOLS: &[(&str, Tool)] = &[
     ("curl", |s, r, f| networked(s, r, f, client::curl)),
     ("dig", |s, r, f| networked(s, r, f, client::dig)),
     ("env", system::env),
+    ("fetch", |s, r, f| networked(s, r, f, fetch::fetch)),
     ("free", system::free),
     ("getent", |s, r, f| networked(s, r, f, client::getent)),
     ("host", |s, r, f| networked(s, r, f, client::host)),
@@ -294,6 +306,12 @@ fn tool(name: &str) -> Option<Tool> {
     TOOLS.iter().find(|(n, _)| *n == name).map(|(_, run)| *run)
 }
 
+/// What the container runtime says about a program that it cannot start.
+fn refusal(name: &str, why: &str) -> Finished {
+    let text = format!("OCI runtime exec failed: exec failed: unable to start container process: exec: {name:?}: {why}: unknown\n");
+    Finished::fail(if why == "permission denied" { 126 } else { 127 }, text)
+}
+
 /// What the container runtime says about an executable that is not there.
 fn not_found(name: &str) -> Finished {
     let why = if name.contains('/') {
@@ -301,8 +319,7 @@ fn not_found(name: &str) -> Finished {
     } else {
         "executable file not found in $PATH".to_owned()
     };
-    let text = format!("OCI runtime exec failed: exec failed: unable to start container process: exec: {name:?}: {why}: unknown\n");
-    Finished::fail(127, text)
+    refusal(name, &why)
 }
 
 /// Runs the command line of a container whose program is a tool of the userland: its output becomes the log, its exit code the

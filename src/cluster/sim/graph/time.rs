@@ -48,9 +48,13 @@ fn normal(stream: &mut Stream) -> f64 {
     }
 }
 
-/// The quantile of the standard normal distribution, by bisection on its distribution function; both ends are cut at a millionth.
+/// Where the table ends, in cells: there the mean over the outermost cell, interpolated, is that of the distribution's tail.
+const END: f64 = 0.12;
+
+/// The quantile of the standard normal distribution, by bisection on its distribution function.
 fn quantile(p: f64) -> f64 {
-    let (p, mut low, mut high) = (p.clamp(1e-6, 1.0 - 1e-6), -6.0, 6.0);
+    let end = END / CELLS as f64;
+    let (p, mut low, mut high) = (p.clamp(end, 1.0 - end), -6.0, 6.0);
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
         if 0.5 * libm::erfc(-middle / std::f64::consts::SQRT_2) < p {

@@ -136,7 +136,10 @@ pub fn on_node(world: &mut World, change: &Change) {
 
 /// Whether a node's kubelet runs.
 pub fn is_node_running(world: &World, node: &str) -> bool {
-    world.kubelet.nodes.get(node).is_some_and(|n| n.stopped_at.is_none())
+    match world.kubelet.nodes.get(node) {
+        Some(found) => found.stopped_at.is_none(),
+        None => world.store.get(&Key::new(Kind::NODE, "", node)).is_some(),
+    }
 }
 
 /// Stops a node's kubelet; containers go on running.

@@ -1,4 +1,6 @@
 //! Starting containers: back-off, sandbox, creation, the first moments.
+//!
+//! Not modelled: `postStart` hooks, failures to create a sandbox, security contexts that the runtime refuses.
 
 use super::actions::{find, spec_hash};
 use super::backoff::Backoff;

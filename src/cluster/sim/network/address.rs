@@ -35,8 +35,8 @@ pub enum Owner {
     Nothing,
 }
 
-/// The range that cluster IPs are taken from: kubeadm's default, 10.96.0.0/12.
-const SERVICE_RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 12);
+/// The range that cluster IPs are taken from: 10.96.0.0/16.
+const SERVICE_RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 16);
 
 /// Whether `ip` lies in the block `base/bits`.
 pub(super) fn within(ip: Ipv4Addr, base: Ipv4Addr, bits: u32) -> bool {

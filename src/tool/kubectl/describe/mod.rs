@@ -10,7 +10,7 @@ mod network_policy;
 mod node;
 mod pods;
 mod policy;
-mod rights;
+pub mod rights;
 mod sheet;
 mod storage;
 mod volumes;

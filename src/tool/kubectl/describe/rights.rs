@@ -109,7 +109,7 @@ pub fn rows(rules: &[Rule]) -> impl Iterator<Item = String> {
 }
 
 /// A Role or a ClusterRole.
-pub fn role(_: &mut Scene<'_, '_, '_>, object: &Object, sheet: &mut Sheet) -> Result<(), Failure> {
+pub(super) fn role(_: &mut Scene<'_, '_, '_>, object: &Object, sheet: &mut Sheet) -> Result<(), Failure> {
     sheet.field(0, "Name", object.name());
     sheet.metadata(object);
     sheet.line(0, "PolicyRule:");
@@ -122,7 +122,7 @@ pub fn role(_: &mut Scene<'_, '_, '_>, object: &Object, sheet: &mut Sheet) -> Re
 }
 
 /// A RoleBinding or a ClusterRoleBinding.
-pub fn binding(_: &mut Scene<'_, '_, '_>, object: &Object, sheet: &mut Sheet) -> Result<(), Failure> {
+pub(super) fn binding(_: &mut Scene<'_, '_, '_>, object: &Object, sheet: &mut Sheet) -> Result<(), Failure> {
     sheet.field(0, "Name", object.name());
     sheet.metadata(object);
     sheet.line(0, "Role:");

@@ -13,6 +13,71 @@ pub fn compact(value: &Json, out: &mut String) {
     write_value(value, None, out);
 }
 
+/// The order of fields where Go writes a struct and not a map: for the object below each key (`""` for the whole), its fields.
+/// Fields that are not listed follow in alphabetical order.
+pub type FieldOrder = &'static [(&'static str, &'static [&'static str])];
+
+/// Indented by `indent` spaces, with fields in the order of Go's structs.
+pub fn ordered(value: &Json, order: FieldOrder, indent: usize, out: &mut String) {
+    write_ordered(value, &Below { order, indent, depth: 0, key: "" }, out);
+}
+
+/// Where in a value [`ordered`] is.
+struct Below<'k> {
+    order: FieldOrder,
+    indent: usize,
+    depth: usize,
+    key: &'k str,
+}
+
+impl<'k> Below<'k> {
+    fn deeper(&self, key: &'k str) -> Below<'k> {
+        Below { depth: self.depth + 1, key, ..*self }
+    }
+
+    fn line(&self, depth: usize, out: &mut String) {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', depth * self.indent));
+    }
+}
+
+fn write_ordered(value: &Json, at: &Below<'_>, out: &mut String) {
+    let mut first = true;
+    let mut separate = |out: &mut String| {
+        if !std::mem::take(&mut first) {
+            out.push(',');
+        }
+        at.line(at.depth + 1, out);
+    };
+    match value {
+        Json::Arr(items) if !items.is_empty() => {
+            out.push('[');
+            for item in items.iter() {
+                separate(out);
+                write_ordered(item, &at.deeper(at.key), out);
+            }
+            at.line(at.depth, out);
+            out.push(']');
+        }
+        Json::Obj(map) if !map.is_empty() => {
+            let fields = at.order.iter().find(|(key, _)| *key == at.key).map_or(&[][..], |(_, fields)| fields);
+            let rank = |key: &str| fields.iter().position(|field| *field == key).unwrap_or(fields.len());
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| rank(key));
+            out.push('{');
+            for (key, item) in entries {
+                separate(out);
+                string(key, out);
+                out.push_str(": ");
+                write_ordered(item, &at.deeper(key), out);
+            }
+            at.line(at.depth, out);
+            out.push('}');
+        }
+        plain => write_value(plain, None, out),
+    }
+}
+
 fn line(depth: usize, out: &mut String) {
     out.push('\n');
     for _ in 0..depth {

@@ -44,6 +44,16 @@ impl Revision {
         template
     }
 
+    /// The template as history shows it: with the cause of a ReplicaSet's change among its annotations.
+    fn shown(&self) -> Json {
+        let mut template = self.template();
+        let cause = self.keeper.annotation(CHANGE_CAUSE).filter(|cause| !cause.is_empty());
+        if let Some(cause) = cause.filter(|_| self.keeper.kind() != "ControllerRevision") {
+            template.set_at(&["metadata", "annotations", CHANGE_CAUSE], cause);
+        }
+        template
+    }
+
     fn change_cause(&self) -> &str {
         match self.keeper.annotation(CHANGE_CAUSE) {
             None | Some("") => "<none>",
@@ -83,7 +93,7 @@ fn show(call: &mut Call<'_, '_>, printer: &mut Printer, info: &Info, wanted: i64
         "No rollout history found.".to_owned()
     } else if wanted > 0 {
         let chosen = chosen.ok_or("unable to find the specified revision")?;
-        pod_template(call, &chosen.template())
+        pod_template(call, &chosen.shown())
     } else {
         table(&revisions)
     };

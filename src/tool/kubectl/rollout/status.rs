@@ -36,8 +36,10 @@ fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         let namespace = call.namespace.clone();
         call.complain(format!("No resources found in {namespace} namespace."));
     }
-    for info in infos {
-        match follow(call, info, revision) {
+    for (at, mut info) in infos.into_iter().enumerate() {
+        // Objects after the first were read before that one's rollout was waited for.
+        let current = if at > 0 { info.read(call) } else { Ok(()) };
+        match current.and_then(|()| follow(call, info, revision)) {
             Err(cut @ Failure::Exit(_)) => return Err(cut),
             Err(failure) => failures.push(failure),
             Ok(()) => {}

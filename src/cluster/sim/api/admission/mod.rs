@@ -12,7 +12,7 @@ use super::write::Notes;
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Identity};
-use crate::object::Object;
+use crate::object::{Object, Quantity};
 
 /// Plug-ins that change a new object.
 ///
@@ -67,6 +67,7 @@ pub fn mutate_update(kind: Kind, object: &mut Object) {
 pub fn validate_update(world: &World, kind: Kind, (old, new): (&Object, &Object), notes: &mut Notes) -> Result<(), ApiError> {
     if !old.is_terminating() && kind == Kind::PVC {
         limits::check_claim(world, new)?;
+        claim_resize(world, old, new)?;
     }
     if kind != Kind::POD && old.spec() != new.spec() {
         security::warn_about_template(world, kind, new, notes);
@@ -110,6 +111,26 @@ fn add_finalizer(object: &mut Object, name: &str) {
     if !finalizers.items().iter().any(|f| f.text() == name) {
         finalizers.push(name);
     }
+}
+
+/// A claim may grow only where its class lets volumes expand.
+fn claim_resize(world: &World, old: &Object, new: &Object) -> Result<(), ApiError> {
+    let size = |claim: &Object| Quantity::of(claim.spec().at(&["resources", "requests", "storage"])).unwrap_or(Quantity::ZERO);
+    if size(new) <= size(old) {
+        return Ok(());
+    }
+    let resource = world.store.resource(Kind::PVC);
+    if old.status().get("phase").text() != "Bound" {
+        return Err(errors::forbidden(resource, new.name(), "Only bound persistent volume claims can be expanded"));
+    }
+    let class = new.spec().get("storageClassName").text();
+    let expands =
+        world.store.get(&Key::new(Kind::STORAGE_CLASS, "", class)).is_some_and(|class| class.get("allowVolumeExpansion").is_true());
+    if expands {
+        return Ok(());
+    }
+    let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
+    Err(errors::forbidden(resource, new.name(), why))
 }
 
 /// A claim that names no class gets the default one.

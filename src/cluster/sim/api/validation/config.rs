@@ -100,8 +100,7 @@ pub(super) fn check_limit_range(range: &Object, errors: &mut FieldErrors) {
         if kind == "Pod" {
             for field in ["default", "defaultRequest"] {
                 if !item.get(field).is_empty() {
-                    let text = "may not be specified when `type` is 'Pod'";
-                    errors.forbidden(path.child(field), text);
+                    errors.forbidden(path.child(field), "may not be specified when `type` is 'Pod'");
                 }
             }
         }

@@ -179,7 +179,10 @@ pub(super) fn on_volume_update(old: &Object, new: &Object, errors: &mut FieldErr
     immutable(old.spec().get("volumeMode"), new.spec().get("volumeMode"), &Path::new("volumeMode"), errors);
     let affinity = old.spec().get("nodeAffinity");
     if !affinity.is_null() {
-        immutable(affinity, new.spec().get("nodeAffinity"), &Path::new("nodeAffinity"), errors);
+        if affinity != new.spec().get("nodeAffinity") {
+            let text = "field is immutable, except for updating from beta label to GA";
+            errors.invalid(&Path::new("nodeAffinity"), new.spec().get("nodeAffinity"), text);
+        }
     }
 }
 

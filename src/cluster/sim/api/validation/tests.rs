@@ -70,6 +70,7 @@ fn a_bad_pod_is_refused_field_by_field() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn incomplete_objects_are_refused() {
     let cases: [(Kind, &str, &[&str]); 8] = [
         (

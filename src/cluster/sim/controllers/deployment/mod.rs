@@ -2,6 +2,7 @@
 //!
 //! Not modelled: `deprecated.deployment.rollback.to` (kubectl's undo patches the template itself).
 
+mod dump;
 mod rolling;
 pub mod sets;
 mod status;
@@ -82,9 +83,14 @@ pub fn on_pod(world: &mut World, change: &Change) {
     let (Some(pod), None) = (&change.before, &change.after) else { return };
     let Some(owner) = pod.controller().filter(|o| o.get("kind").text() == "ReplicaSet") else { return };
     let rs = Key::new(Kind::REPLICA_SET, pod.namespace(), owner.get("name").text());
-    let Some(deployment) = world.store.get(&rs).and_then(Object::controller).map(|o| o.get("name").text().to_owned()) else { return };
-    let key = Key::new(Kind::DEPLOYMENT, pod.namespace(), deployment);
-    if world.store.get(&key).is_some_and(|d| !Plan::of(d).rolling) {
+    let Some(name) = world.store.get(&rs).and_then(Object::controller).map(|o| o.get("name").text().to_owned()) else { return };
+    let key = Key::new(Kind::DEPLOYMENT, pod.namespace(), name);
+    let Some(deployment) = world.store.get(&key).filter(|d| !Plan::of(d).rolling) else { return };
+    let sets = world.store.list(Kind::REPLICA_SET, Some(pod.namespace())).filter(|rs| is_controlled_by(rs, deployment.uid()));
+    let uids: Vec<&str> = sets.map(Object::uid).collect();
+    let pods = world.store.list(Kind::POD, Some(pod.namespace()));
+    let left = pods.filter_map(Object::controller).any(|owner| uids.contains(&owner.get("uid").text()));
+    if !left {
         enqueue(world, Loop::Deployment, key);
     }
 }

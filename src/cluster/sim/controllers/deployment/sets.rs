@@ -43,10 +43,9 @@ fn same_template(a: &Json, b: &Json) -> bool {
     a == b || bare(a) == bare(b)
 }
 
-/// The hash of a pod template: 32-bit FNV-1a, printed in Kubernetes' name alphabet. (Kubernetes hashes Go's own dump of the
-/// struct, so the value differs from a real cluster's, but not its shape.)
+/// The hash of a pod template: 32-bit FNV-1a of Go's dump of the struct, printed in Kubernetes' name alphabet.
 pub fn template_hash(template: &Json, collisions: Option<i64>) -> String {
-    let mut hash = fnv1a(0x811c_9dc5, template.to_compact().as_bytes());
+    let mut hash = fnv1a(0x811c_9dc5, super::dump::pod_template(template).as_bytes());
     if let Some(count) = collisions {
         hash = fnv1a(hash, &count.to_le_bytes());
     }

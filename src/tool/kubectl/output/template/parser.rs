@@ -425,7 +425,7 @@ impl Parser {
                 if kind == Kind::Field {
                     Operand::Field(spot, fields)
                 } else {
-                    if !self.variables.iter().any(|known| *known == token.text) {
+                    if !self.variables.contains(&token.text) {
                         return Err(format!("undefined variable {}", quote(&token.text)));
                     }
                     Operand::Variable(spot, token.text, fields)
