@@ -55,8 +55,7 @@ users:
 fn run(cluster: &mut dyn Cluster, files: &mut Memory, line: &str) -> String {
     let words = words(line);
     let deadline = cluster.now() + Duration::from_secs(30);
-    let mut cx =
-        Context { cluster, who: &Identity::operator(), namespace: "default", kubeconfig: PATH, files, stdin: b"", deadline };
+    let mut cx = Context { cluster, who: &Identity::operator(), namespace: "default", kubeconfig: PATH, files, stdin: b"", deadline };
     let output = kubectl::run(&mut cx, &words[1..]);
     let mut text = format!("$ {line}\n{}", output.stdout);
     if !text.ends_with('\n') {

@@ -35,8 +35,7 @@ static RECONCILE: Command = Command::absent(
     "kubectl auth reconcile",
     "Reconciles rules for RBAC role, role binding, cluster role, and cluster role binding objects",
 );
-static WHO_AM_I: Command =
-    Command::leaf("kubectl auth whoami", "", "Experimental: Check self subject attributes", &[OUTPUT], who_am_i);
+static WHO_AM_I: Command = Command::leaf("kubectl auth whoami", "", "Experimental: Check self subject attributes", &[OUTPUT], who_am_i);
 
 const VERBS: &[&str] = &[
     "get",
@@ -152,7 +151,8 @@ fn check(call: &mut Call<'_, '_>, verb: &str, asked: &Asked) -> Result<(), Failu
 fn review(call: &mut Call<'_, '_>, group: &str, kind: &str, spec: Json) -> Result<Object, Failure> {
     let mapper = call.mapper()?;
     let resource = mapper.all().iter().find(|r| r.kind == kind && r.group == group);
-    let resource = resource.ok_or_else(|| crate::cluster::ApiError::new(404, "NotFound", "the server could not find the requested resource"))?;
+    let resource =
+        resource.ok_or_else(|| crate::cluster::ApiError::new(404, "NotFound", "the server could not find the requested resource"))?;
     let mut body = object! { "apiVersion" => resource.api_version(), "kind" => kind };
     if !spec.is_null() {
         body.set("spec", spec);
@@ -182,10 +182,7 @@ fn list(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     Ok(())
 }
 
-const ORDER: FieldOrder = &[
-    ("", &["kind", "apiVersion", "metadata", "status"]),
-    ("userInfo", &["username", "uid", "groups", "extra"]),
-];
+const ORDER: FieldOrder = &[("", &["kind", "apiVersion", "metadata", "status"]), ("userInfo", &["username", "uid", "groups", "extra"])];
 
 fn who_am_i(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let format = call.flags.text("output");

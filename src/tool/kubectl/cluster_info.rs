@@ -26,7 +26,8 @@ static DUMP: Command = Command::leaf(
 );
 
 fn dump(_: &mut Call<'_, '_>) -> Result<(), Failure> {
-    Err("kubectl cluster-info dump is not available here: it prints every object and every log of the cluster; ask for the ones you need".into())
+    Err("kubectl cluster-info dump is not available here: it prints every object and every log of the cluster; ask for the ones you need"
+        .into())
 }
 
 fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {

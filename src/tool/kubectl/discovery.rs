@@ -22,13 +22,8 @@ static FLAGS: &[Flag] = &[
 ];
 
 /// `kubectl api-resources`.
-pub static RESOURCES: Command = Command::leaf(
-    "kubectl api-resources",
-    "[flags]",
-    "Print the supported API resources on the server",
-    &[FLAGS],
-    resources,
-);
+pub static RESOURCES: Command =
+    Command::leaf("kubectl api-resources", "[flags]", "Print the supported API resources on the server", &[FLAGS], resources);
 
 /// `kubectl api-versions`.
 pub static VERSIONS: Command = Command::leaf(

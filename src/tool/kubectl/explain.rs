@@ -107,16 +107,16 @@ fn versioned(call: &mut Call<'_, '_>, resource: ResourceRef) -> Result<ResourceR
     let name = format!("{group}/{version}, Resource={}", resource.plural);
     match found {
         Some(resource) => Ok(resource),
-        None if mapper.all().iter().any(|r| r.api_version() == wanted) => {
-            Err(format!("GVR ({name}) not found in OpenAPI schema").into())
-        }
+        None if mapper.all().iter().any(|r| r.api_version() == wanted) => Err(format!("GVR ({name}) not found in OpenAPI schema").into()),
         None => Err(format!("couldn't find resource for {}", quote(&name)).into()),
     }
 }
 
 /// The OpenAPI schema in the definition of a custom kind, with the fields that every object has.
 fn definition(call: &mut Call<'_, '_>, resource: &ResourceRef) -> Result<Json, Failure> {
-    let none = || Failure::from(format!("couldn't find resource for {}", quote(&format!("{}, Resource={}", resource.api_version(), resource.plural))));
+    let none = || {
+        Failure::from(format!("couldn't find resource for {}", quote(&format!("{}, Resource={}", resource.api_version(), resource.plural))))
+    };
     let definitions = call.mapper()?.plural("apiextensions.k8s.io", "customresourcedefinitions").ok_or_else(none)?;
     let name = format!("{}.{}", resource.plural, resource.group);
     let found: Object = call.api(&ApiRequest::get(&definitions, None, &name)).map_err(|_| none())?.into_object();

@@ -51,7 +51,10 @@ fn options(call: &mut Call<'_, '_>) -> Result<(), Failure> {
 
 /// Takes the namespace and the identity from the flags and the kubeconfig.
 pub(super) fn apply(call: &mut Call<'_, '_>) -> Result<(), Failure> {
-    if call.path.starts_with("kubectl config ") || call.path == "kubectl options" || (call.path == "kubectl version" && call.flags.on("client")) {
+    if call.path.starts_with("kubectl config ")
+        || call.path == "kubectl options"
+        || (call.path == "kubectl version" && call.flags.on("client"))
+    {
         return Ok(());
     }
     let timeout = call.flags.text("request-timeout");

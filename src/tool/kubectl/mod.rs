@@ -112,7 +112,15 @@ pub static ROOT: Root = Root {
         ("Deploy Commands", &[&rollout::COMMAND, &scale::COMMAND, &autoscale::COMMAND]),
         (
             "Cluster Management Commands",
-            &[&interactive::CERTIFICATE, &cluster_info::COMMAND, &top::COMMAND, &drain::CORDON, &drain::UNCORDON, &drain::DRAIN, &taint::COMMAND],
+            &[
+                &interactive::CERTIFICATE,
+                &cluster_info::COMMAND,
+                &top::COMMAND,
+                &drain::CORDON,
+                &drain::UNCORDON,
+                &drain::DRAIN,
+                &taint::COMMAND,
+            ],
         ),
         (
             "Troubleshooting and Debugging Commands",
@@ -135,6 +143,9 @@ pub static ROOT: Root = Root {
         ),
         ("Settings Commands", &[&label::LABEL, &label::ANNOTATE, &interactive::COMPLETION]),
         ("Subcommands provided by plugins", &[]),
-        ("Other Commands", &[&discovery::RESOURCES, &discovery::VERSIONS, &config::COMMAND, &interactive::PLUGIN, &version::COMMAND, &globals::OPTIONS]),
+        (
+            "Other Commands",
+            &[&discovery::RESOURCES, &discovery::VERSIONS, &config::COMMAND, &interactive::PLUGIN, &version::COMMAND, &globals::OPTIONS],
+        ),
     ],
 };

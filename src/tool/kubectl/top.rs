@@ -156,10 +156,7 @@ fn nodes(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let resource = call.mapper()?.plural("", "nodes").ok_or("the server doesn't have a resource type \"nodes\"")?;
     let mut nodes = read(call, &resource, None, name.as_deref())?;
     let swap = call.flags.on("show-swap");
-    let row = |object: &Object| Row {
-        names: [String::new(), String::new(), object.name().to_owned()],
-        usage: usage(object.get("usage")),
-    };
+    let row = |object: &Object| Row { names: [String::new(), String::new(), object.name().to_owned()], usage: usage(object.get("usage")) };
     let rows = sorted(metrics.iter().map(row).collect(), &call.flags.text("sort-by"));
     let mut text = String::new();
     if !call.flags.on("no-headers") {
@@ -225,7 +222,8 @@ fn pods(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     columns.truncate(if swap { 4 } else { 3 });
     let headers = !call.flags.on("no-headers");
     if headers {
-        let before = [("NAMESPACE", all), ("POD", containers)].iter().filter(|(_, shown)| *shown).map(|(title, _)| *title).collect::<Vec<_>>();
+        let before =
+            [("NAMESPACE", all), ("POD", containers)].iter().filter(|(_, shown)| *shown).map(|(title, _)| *title).collect::<Vec<_>>();
         columns.splice(0..0, before);
         header(&columns, &mut text);
     }

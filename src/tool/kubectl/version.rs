@@ -14,8 +14,7 @@ static FLAGS: &[Flag] =
     &[Flag::switch("client", "Only the client's version; needs no server."), Flag::text("output", "Format: yaml, json.").short('o')];
 
 /// `kubectl version`.
-pub static COMMAND: Command =
-    Command::leaf("kubectl version", "[flags]", "Print the client and server version information", &[FLAGS], run);
+pub static COMMAND: Command = Command::leaf("kubectl version", "[flags]", "Print the client and server version information", &[FLAGS], run);
 
 /// The version of Kubernetes, as the client and the server tell it.
 pub const VERSION: &str = "v1.34.4";

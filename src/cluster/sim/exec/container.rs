@@ -17,13 +17,12 @@ pub(super) fn files(session: &Session<'_>) -> Vfs {
     }
 }
 
-/// Keeps what a process changed, for those after it.
-pub(super) fn keep(session: &mut Session<'_>, mut files: Vfs) {
-    let mut untouched = fresh(session);
-    untouched.now = files.now;
-    if files != untouched {
-        files.now = session.world.now;
-        super::programs::keep_files(session.world, session.run, Arc::new(files));
+/// Keeps what a process changed in the files that it found, for those after it.
+pub(super) fn keep(session: &mut Session<'_>, mut found: Vfs, mut left: Vfs) {
+    (found.now, left.now) = (session.world.now, session.world.now);
+    // Most processes change nothing; the two share their nodes then, and comparing them is quick.
+    if left != found {
+        super::programs::keep_files(session.world, session.run, Arc::new(left));
     }
 }
 

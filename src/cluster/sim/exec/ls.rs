@@ -8,7 +8,7 @@ use crate::shell::{FileError, Finished, Request, Vfs, vfs};
 use std::fmt::Write;
 
 /// `ls [-1AadhlrtF] [FILE …]`.
-pub(super) fn ls(_session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> Finished {
+pub(super) fn ls(session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> Finished {
     let (flags, paths): (Vec<&String>, Vec<&String>) = request.args.iter().partition(|a| a.starts_with('-') && a.len() > 1);
     let letters: String = flags.iter().filter(|f| !f.starts_with("--")).map(|f| f.trim_start_matches('-')).collect();
     let long = letters.contains('l');
@@ -21,8 +21,10 @@ pub(super) fn ls(_session: &mut Session<'_>, request: &Request, files: &mut Vfs)
         let target = if long && !path.ends_with('/') { Ok(full.clone()) } else { files.follow(&full) };
         match target.ok().and_then(|t| files.entry(&t).cloned()) {
             None => {
-                let _ = writeln!(Bytes(&mut finished.stderr), "ls: cannot access '{path}': {}", FileError::NotFound);
-                finished.exit_code = 2;
+                let gnu = session.image.has("dpkg");
+                let place = if gnu { format!("cannot access '{path}'") } else { (*path).clone() };
+                let _ = writeln!(Bytes(&mut finished.stderr), "ls: {place}: {}", FileError::NotFound);
+                finished.exit_code = if gnu { 2 } else { 1 };
             }
             Some(node) if letters.contains('d') || !matches!(node.kind, Kind::Folder) => singles.push(((*path).clone(), node)),
             Some(_) => shown.push(((*path).clone(), entries(files, &full, &letters))),

@@ -67,11 +67,13 @@ pub(super) struct Session<'w> {
 /// When the container cannot be found or does not run.
 pub fn exec(world: &mut World, request: &ExecRequest) -> Result<ExecOutput, ApiError> {
     let run = target(world, request)?;
-    let Some(mut session) = Session::new(world, run) else { return Err(not_running(request)) };
-    let mut files = container::files(&session);
-    let started = session.start(&request.argv, request.stdin.clone(), &mut files);
-    container::keep(&mut session, files);
-    let finished = started.map_err(|refused| not_started(session.world, &refused))?;
+    let Some(mut session) = Session::new(world, run) else {
+        return Err(ApiError::new(500, "InternalError", "Internal error occurred: unable to upgrade connection: container not found"));
+    };
+    let found = container::files(&session);
+    let mut files = found.clone();
+    let finished = session.start(&request.argv, request.stdin.clone(), &mut files).map_err(|why| not_started(session.world, &why))?;
+    container::keep(&mut session, found, files);
     let took = session.spent.max(Duration::from_millis(1));
     Ok(ExecOutput { stdout: finished.stdout, stderr: finished.stderr, exit_code: finished.exit_code, took })
 }
@@ -82,39 +84,34 @@ fn target(world: &World, request: &ExecRequest) -> Result<RunId, ApiError> {
     let Some(pod) = world.store.get(&key) else {
         return Err(ApiError::not_found(world.store.resource(Kind::POD), &request.pod));
     };
-    let containers = pod.spec().get("containers");
-    if pod.spec().get("nodeName").text().is_empty() {
-        return Err(not_running(request));
+    let spec = pod.spec();
+    if spec.get("nodeName").text().is_empty() {
+        return Err(ApiError::new(400, "BadRequest", format!("pod {} does not have a host assigned", request.pod)));
     }
-    let known =
-        |name: &str| ["containers", "initContainers", "ephemeralContainers"].iter().any(|l| pod.spec().get(l).find("name", name).is_some());
     let name = match &request.container {
-        Some(name) if !known(name) => {
+        Some(name) if ["containers", "initContainers", "ephemeralContainers"].iter().all(|f| spec.get(f).find("name", name).is_none()) => {
             let text = format!("container {name} is not valid for pod {}", request.pod);
             return Err(ApiError::new(400, "BadRequest", text));
         }
         Some(name) => name.clone(),
-        None => containers.nth(0).get("name").text().into(),
+        None => spec.get("containers").nth(0).get("name").text().into(),
     };
     let alive = |r: &&super::history::ContainerRun| r.end.is_none() && r.launch.pod_uid == pod.uid() && r.launch.container == name;
     let found = world.history.runs().rev().find(alive).map(|r| r.id);
-    found.ok_or_else(|| {
-        let text = format!("Internal error occurred: unable to upgrade connection: container not found (\"{name}\")");
-        ApiError::new(500, "InternalError", text)
-    })
+    let text = format!("Internal error occurred: unable to upgrade connection: container not found (\"{name}\")");
+    found.ok_or_else(|| ApiError::new(500, "InternalError", text))
 }
 
-/// The kubelet's words for a program that containerd cannot start.
-fn not_started(world: &mut World, refused: &Finished) -> ApiError {
-    let mut stream = world.draw("exec");
-    let id: String = (0..4).map(|_| format!("{:016x}", stream.bits())).collect();
-    let why = String::from_utf8_lossy(&refused.stderr).trim_end().to_owned();
-    let text = format!("error executing command in container: failed to exec in container: failed to start exec \"{id}\": {why}");
-    ApiError::new(500, "InternalError", format!("Internal error occurred: Internal error occurred: {text}"))
-}
-
-fn not_running(request: &ExecRequest) -> ApiError {
-    ApiError::new(400, "BadRequest", format!("pod {} does not have a host assigned", request.pod))
+/// What the kubelet says about a program that the container runtime could not start.
+fn not_started(world: &mut World, why: &str) -> ApiError {
+    let id: String = {
+        let mut stream = world.draw("exec-id");
+        (0..4).map(|_| format!("{:016x}", stream.bits())).collect()
+    };
+    let text = "Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed \
+                to start exec";
+    let text = format!("{text} \"{id}\": OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown");
+    ApiError::new(500, "InternalError", text)
 }
 
 impl<'w> Session<'w> {
@@ -138,19 +135,11 @@ impl<'w> Session<'w> {
     }
 
     /// Starts a program; the error is what the container runtime says when it cannot.
-    fn start(&mut self, argv: &[String], stdin: Vec<u8>, files: &mut Vfs) -> Result<Finished, Finished> {
+    fn start(&mut self, argv: &[String], stdin: Vec<u8>, files: &mut Vfs) -> Result<Finished, String> {
         self.spend(Duration::from_millis(35));
-        let Some((name, args)) = argv.split_first() else {
-            return Err(Finished::fail(1, "error: you must specify at least one command for the container\n"));
-        };
+        let Some((name, args)) = argv.split_first() else { return Err("exec: \"\": executable file not found in $PATH".to_owned()) };
         if self.image.executable(name).is_none() {
-            let written = files.read(name).ok().filter(|_| name.contains('/'));
-            let node = files.follow(name).ok().filter(|_| name.contains('/')).and_then(|path| files.entry(&path).cloned());
-            return match written {
-                _ if node.is_some_and(|node| node.mode & 0o111 == 0 || written.is_none()) => Err(refusal(name, "permission denied")),
-                Some(text) => Ok(self.script_file(&String::from_utf8_lossy(&text), args, files)),
-                None => Err(not_found(name)),
-            };
+            return self.file(name, args, files);
         }
         let request = Request {
             name: name.rsplit('/').next().unwrap_or(name).to_owned(),
@@ -164,9 +153,23 @@ impl<'w> Session<'w> {
     }
 
     /// Runs a file as a script, by its first line.
-    fn script_file(&mut self, text: &str, args: &[String], files: &mut Vfs) -> Finished {
-        let shell = if text.starts_with("#!") && text.lines().next().is_some_and(|l| l.ends_with("bash")) { "bash" } else { "sh" };
-        script::run(self, shell, (text, args), files)
+    fn file(&mut self, name: &str, args: &[String], files: &mut Vfs) -> Result<Finished, String> {
+        if !name.contains('/') {
+            return Err(format!("exec: {name:?}: executable file not found in $PATH"));
+        }
+        let Some(node) = files.follow(name).ok().and_then(|p| files.entry(&p).cloned()) else {
+            return Err(format!("exec: {name:?}: stat {name}: no such file or directory"));
+        };
+        let Ok(text) = files.read(name) else { return Err(format!("exec: {name:?}: permission denied")) };
+        if node.mode & 0o111 == 0 {
+            return Err(format!("exec: {name:?}: permission denied"));
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if !text.starts_with("#!") {
+            return Err(format!("exec: {name:?}: exec format error"));
+        }
+        let shell = if text.lines().next().is_some_and(|l| l.ends_with("bash")) { "bash" } else { "sh" };
+        Ok(script::run(self, shell, (&text, args), files))
     }
 
     /// Runs a program that is in the image.
@@ -306,32 +309,17 @@ fn tool(name: &str) -> Option<Tool> {
     TOOLS.iter().find(|(n, _)| *n == name).map(|(_, run)| *run)
 }
 
-/// What the container runtime says about a program that it cannot start.
-fn refusal(name: &str, why: &str) -> Finished {
-    let text = format!("OCI runtime exec failed: exec failed: unable to start container process: exec: {name:?}: {why}: unknown\n");
-    Finished::fail(if why == "permission denied" { 126 } else { 127 }, text)
-}
-
-/// What the container runtime says about an executable that is not there.
-fn not_found(name: &str) -> Finished {
-    let why = if name.contains('/') {
-        format!("stat {name}: no such file or directory")
-    } else {
-        "executable file not found in $PATH".to_owned()
-    };
-    refusal(name, &why)
-}
-
 /// Runs the command line of a container whose program is a tool of the userland: its output becomes the log, its exit code the
 /// container's.
 pub(super) fn run_command(world: &mut World, run: RunId) {
     let Some(argv) = programs::instance(world, run).map(|i| i.argv.iter().map(ToString::to_string).collect::<Vec<_>>()) else { return };
     let Some(mut session) = Session::new(world, run) else { return };
     session.limit = Duration::from_secs(30 * 24 * 3600);
-    let mut files = container::files(&session);
-    let finished = session.start(&argv, Vec::new(), &mut files).unwrap_or_else(|refused| refused);
+    let found = container::files(&session);
+    let mut files = found.clone();
+    let finished = session.start(&argv, Vec::new(), &mut files).unwrap_or_else(|why| Finished::fail(127, format!("{why}\n")));
     let (spent, limit) = (session.spent, session.limit);
-    container::keep(&mut session, files);
+    container::keep(&mut session, found, files);
     let at = world.now + spent.min(Duration::from_secs(2));
     let text = [finished.stdout, finished.stderr].concat();
     for line in String::from_utf8_lossy(&text).lines() {

@@ -91,7 +91,24 @@ pub(super) fn env(session: &mut Session<'_>, request: &Request, files: &mut Vfs)
             Finished::fail(127, format!("env: \u{2018}{name}\u{2019}: No such file or directory\n"))
         };
     }
-    Finished::ok(variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())
+    Finished::ok(ordered(session, &variables).iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())
+}
+
+/// Variables in the order in which a runtime sets them: the image's, the pod's own, those of Services, the home folder.
+fn ordered<'v>(session: &Session<'_>, all: &'v std::collections::BTreeMap<String, String>) -> Vec<(&'v String, &'v String)> {
+    let image = |name: &str| session.image.env.iter().position(|(n, _)| n == name);
+    let of_service = |name: &str| {
+        name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || name.contains("_PORT_") || name.ends_with("_PORT")
+    };
+    let rank = |name: &str| match (image(name), name) {
+        (Some(at), _) => (0, at),
+        (None, "HOSTNAME") => (1, 0),
+        (None, "HOME") => (4, 0),
+        (None, name) => (if of_service(name) { 3 } else { 2 }, 0),
+    };
+    let mut found: Vec<_> = all.iter().collect();
+    found.sort_by_key(|(name, _)| rank(name));
+    found
 }
 
 /// The container's environment with what the calling script exported.

@@ -7,8 +7,7 @@ use crate::tool::kubectl::flags::Flag;
 use crate::tool::kubectl::kubeconfig::{CLUSTERS, CONTEXTS, Kubeconfig, Section, USERS, default_path};
 use crate::tool::kubectl::output::tabs::{TABLE, align};
 
-static LISTING: &[Flag] =
-    &[Flag::switch("no-headers", "Leave the header line out."), Flag::text("output", "Format: name.").short('o')];
+static LISTING: &[Flag] = &[Flag::switch("no-headers", "Leave the header line out."), Flag::text("output", "Format: name.").short('o')];
 
 /// `kubectl config current-context`.
 pub static CURRENT_CONTEXT: Command =
@@ -23,14 +22,9 @@ pub static GET_CLUSTERS: Command =
 pub static GET_USERS: Command =
     Command::leaf("kubectl config get-users", "", "Display users defined in the kubeconfig", &[], |call| names(call, &USERS));
 /// `kubectl config use-context`.
-pub static USE_CONTEXT: Command = Command::leaf(
-    "kubectl config use-context",
-    "CONTEXT_NAME",
-    "Set the current-context in a kubeconfig file",
-    &[],
-    use_context,
-)
-.aliases(&["use"]);
+pub static USE_CONTEXT: Command =
+    Command::leaf("kubectl config use-context", "CONTEXT_NAME", "Set the current-context in a kubeconfig file", &[], use_context)
+        .aliases(&["use"]);
 /// `kubectl config rename-context`.
 pub static RENAME_CONTEXT: Command = Command::leaf(
     "kubectl config rename-context",
@@ -40,21 +34,15 @@ pub static RENAME_CONTEXT: Command = Command::leaf(
     rename_context,
 );
 /// `kubectl config delete-context`.
-pub static DELETE_CONTEXT: Command = Command::leaf(
-    "kubectl config delete-context",
-    "NAME",
-    "Delete the specified context from the kubeconfig",
-    &[],
-    |call| delete(call, &CONTEXTS),
-);
+pub static DELETE_CONTEXT: Command =
+    Command::leaf("kubectl config delete-context", "NAME", "Delete the specified context from the kubeconfig", &[], |call| {
+        delete(call, &CONTEXTS)
+    });
 /// `kubectl config delete-cluster`.
-pub static DELETE_CLUSTER: Command = Command::leaf(
-    "kubectl config delete-cluster",
-    "NAME",
-    "Delete the specified cluster from the kubeconfig",
-    &[],
-    |call| delete(call, &CLUSTERS),
-);
+pub static DELETE_CLUSTER: Command =
+    Command::leaf("kubectl config delete-cluster", "NAME", "Delete the specified cluster from the kubeconfig", &[], |call| {
+        delete(call, &CLUSTERS)
+    });
 /// `kubectl config delete-user`.
 pub static DELETE_USER: Command =
     Command::leaf("kubectl config delete-user", "NAME", "Delete the specified user from the kubeconfig", &[], |call| delete(call, &USERS));

@@ -33,13 +33,8 @@ static USER_FLAGS: &[Flag] = &[
 ];
 
 /// `kubectl config set`.
-pub static SET: Command = Command::leaf(
-    "kubectl config set",
-    "PROPERTY_NAME PROPERTY_VALUE",
-    "Set an individual value in a kubeconfig file",
-    &[RAW_BYTES],
-    set,
-);
+pub static SET: Command =
+    Command::leaf("kubectl config set", "PROPERTY_NAME PROPERTY_VALUE", "Set an individual value in a kubeconfig file", &[RAW_BYTES], set);
 /// `kubectl config unset`.
 pub static UNSET: Command =
     Command::leaf("kubectl config unset", "PROPERTY_NAME", "Unset an individual value in a kubeconfig file", &[], unset);

@@ -31,9 +31,30 @@ const ORDER: FieldOrder = &[
     ("clusters", &["name", "cluster"]),
     ("users", &["name", "user"]),
     ("contexts", &["name", "context"]),
-    ("cluster", &["server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority", "certificate-authority-data", "proxy-url"]),
+    (
+        "cluster",
+        &["server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority", "certificate-authority-data", "proxy-url"],
+    ),
     ("context", &["cluster", "user", "namespace", "extensions"]),
-    ("user", &["client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "tokenFile", "as", "as-uid", "as-groups", "as-user-extra", "username", "password", "auth-provider", "exec"]),
+    (
+        "user",
+        &[
+            "client-certificate",
+            "client-certificate-data",
+            "client-key",
+            "client-key-data",
+            "token",
+            "tokenFile",
+            "as",
+            "as-uid",
+            "as-groups",
+            "as-user-extra",
+            "username",
+            "password",
+            "auth-provider",
+            "exec",
+        ],
+    ),
 ];
 
 fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {
