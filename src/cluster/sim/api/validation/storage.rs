@@ -178,11 +178,9 @@ pub(super) fn on_volume_update(old: &Object, new: &Object, errors: &mut FieldErr
     }
     immutable(old.spec().get("volumeMode"), new.spec().get("volumeMode"), &Path::new("volumeMode"), errors);
     let affinity = old.spec().get("nodeAffinity");
-    if !affinity.is_null() {
-        if affinity != new.spec().get("nodeAffinity") {
-            let text = "field is immutable, except for updating from beta label to GA";
-            errors.invalid(&Path::new("nodeAffinity"), new.spec().get("nodeAffinity"), text);
-        }
+    if !affinity.is_null() && affinity != new.spec().get("nodeAffinity") {
+        let text = "field is immutable, except for updating from beta label to GA";
+        errors.invalid(Path::new("nodeAffinity"), new.spec().get("nodeAffinity"), text);
     }
 }
 
