@@ -755,7 +755,7 @@ mod tests {
             assert_eq!(class(text), expected, "{text}");
         }
         for (text, expected) in [
-            ("[1", "'[' was never closed (<unknown>, line 1)"),
+            ("[1", "closing parenthesis ')' does not match opening parenthesis '[' (<unknown>, line 1)"),
             ("'a", "unterminated string literal (detected at line 1) (<unknown>, line 1)"),
             ("a=1, 2", "positional argument follows keyword argument (<unknown>, line 1)"),
             ("a=1, a=2", "keyword argument repeated: a (<unknown>, line 1)"),
