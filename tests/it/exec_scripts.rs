@@ -222,18 +222,16 @@ fn scripts_speak_as_their_shell_does() {
         "geo",
         &["jq", "."],
         expect![[r#"
-        OCI runtime exec failed: exec failed: unable to start container process: exec: "jq": executable file not found in $PATH: unknown
-        [exit 127]
-    "#]],
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "jq": executable file not found in $PATH: unknown
+        "#]],
     );
     check(
         c,
         "geo",
         &["python3", "-c", "print(1)"],
         expect![[r#"
-        OCI runtime exec failed: exec failed: unable to start container process: exec: "python3": executable file not found in $PATH: unknown
-        [exit 127]
-    "#]],
+            Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "ID": OCI runtime exec failed: exec failed: unable to start container process: exec: "python3": executable file not found in $PATH: unknown
+        "#]],
     );
     check(
         c,
