@@ -32,7 +32,7 @@ build: $(VENV)/.ready ## Build the extension into .venv (release)
 
 .PHONY: run
 run: build ## The runbook agent repairs PROBLEM on the simulated cluster
-	@$(PY) -m aiopslab run $(PROBLEM) --agent runbook --seed $(SEED)
+	@$(PY) -m aiopslab run $(PROBLEM) --agent runbook --seed $(SEED) --check
 
 .PHONY: test
 test: build ## Every test that needs no cluster
