@@ -28,5 +28,8 @@ pub mod trajectory;
 
 pub mod session;
 
+#[cfg(feature = "testbed")]
+pub mod testbed;
+
 #[cfg(feature = "python")]
 mod python;

@@ -6,12 +6,14 @@
 use crate::object::{Json, Object, ResourceRef};
 use crate::time::SimTime;
 use arcstr::ArcStr;
+pub use disturbance::{DisturbError, Disturbance};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub mod client;
 pub mod deploy;
+pub mod disturbance;
 pub mod sim;
 
 /// A Kubernetes cluster with an application on it.
@@ -71,6 +73,31 @@ pub trait Cluster: Send {
     /// Synthetic user requests, at the present instant; what they answer and how long they took.
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply>;
 
+    /// Whether the library itself may do this (on a simulated cluster it may do everything).
+    fn can(&mut self, right: &Right) -> bool {
+        let _ = right;
+        true
+    }
+
+    /// Disturbs nodes, networks or processes below the API, under a name by which [`Cluster::relieve`] ends it. The caller chooses the
+    /// name, so that it can be written down before anything happens.
+    ///
+    /// # Errors
+    /// What is missing for it, or why it failed.
+    fn disturb(&mut self, name: &str, disturbance: &Disturbance) -> Result<(), DisturbError> {
+        let _ = name;
+        Err(DisturbError::Unsupported { what: disturbance.to_string(), why: "this cluster has no hands below its API".to_owned() })
+    }
+
+    /// Ends a disturbance. One that is over already, or was never begun, is no error: recovery may not know.
+    ///
+    /// # Errors
+    /// Why it goes on.
+    fn relieve(&mut self, name: &str) -> Result<(), DisturbError> {
+        let _ = name;
+        Ok(())
+    }
+
     /// An independent copy of the cluster at this instant.
     ///
     /// # Errors
@@ -102,6 +129,30 @@ pub enum Woken {
     Time,
     /// A change of interest came first.
     Change,
+}
+
+/// A right that something needs, as RBAC words it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// `patch`
+    pub verb: &'static str,
+    /// API group.
+    pub group: &'static str,
+    /// `deployments` or `deployments/scale`
+    pub resource: &'static str,
+    /// Namespace; `None` for the whole cluster.
+    pub namespace: Option<ArcStr>,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (group, dot) = (self.group, if self.group.is_empty() { "" } else { "." });
+        write!(f, "{} {}{dot}{group}", self.verb, self.resource)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => f.write_str(" in the whole cluster"),
+        }
+    }
 }
 
 /// In whose name a request is made.

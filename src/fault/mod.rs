@@ -18,7 +18,7 @@ pub use routing::TargetPort;
 pub use scheduling::NodeSelector;
 pub use symptom::{Observation, Symptom, observe};
 
-use crate::cluster::{ApiError, Cluster};
+use crate::cluster::{ApiError, Cluster, Right};
 use serde::Deserialize;
 
 /// A fault.
@@ -35,17 +35,6 @@ pub enum Fault {
     TargetPort(TargetPort),
     /// A Deployment's pods fit on no node.
     NodeSelector(NodeSelector),
-}
-
-/// A right that a recipe needs, as RBAC words it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Right {
-    /// `patch`
-    pub verb: &'static str,
-    /// API group.
-    pub group: &'static str,
-    /// `deployments` or `deployments/scale`
-    pub resource: &'static str,
 }
 
 /// Why a fault could not be injected or did not take effect.
@@ -107,8 +96,8 @@ impl Fault {
     }
 
     /// The rights that injecting and undoing it needs.
-    pub fn rights(&self) -> Vec<Right> {
-        let right = |verb, group, resource| Right { verb, group, resource };
+    pub fn rights(&self, namespace: &str) -> Vec<Right> {
+        let right = |verb, group, resource| Right { verb, group, resource, namespace: Some(namespace.into()) };
         match self {
             Fault::SetImage(_) | Fault::SetCommand(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments")],
             Fault::Scale(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments/scale")],

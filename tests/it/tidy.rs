@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["task", "reward"],
     &["problem", "trajectory"],
     &["session"],
-    &["pool", "serve"],
+    &["pool", "serve", "testbed"],
     &["python"],
 ];
 
