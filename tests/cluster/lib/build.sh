@@ -1,6 +1,8 @@
 # Compile every program of the cluster. Each tool is a Go module of its own, because their dependencies disagree.
 
-build_all() {
+kubernetes_programs=(kubectl kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy etcd coredns pause)
+
+build_cluster() {
   need_programs go gcc
   mkdir -p "$bin"
   local commands=(kubectl kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy) minor=${kubernetes_version#1.}
@@ -12,15 +14,38 @@ build_all() {
   gcc -static -Os -o "$bin/pause" "$here/pause.c"
 }
 
+# build_telemetry NAME: one of the programs of lib/telemetry.sh
+build_telemetry() {
+  mkdir -p "$bin"
+  case $1 in
+    metrics-server) need_programs go; go_build metrics-server "$bin/metrics-server" "" sigs.k8s.io/metrics-server/cmd/metrics-server ;;
+    jaeger) need_programs go; go_build jaeger "$bin/jaeger" "" github.com/jaegertracing/jaeger/cmd/all-in-one ;;
+    prometheus) take_prometheus ;;
+  esac
+}
+
+# Prometheus is Debian's. The package is unpacked, not installed: nothing of it is wanted on the machine but the program.
+take_prometheus() {
+  local installed directory
+  installed=$(command -v prometheus || true)
+  if [ -n "$installed" ]; then cp "$installed" "$bin/prometheus"; return; fi
+  need_programs apt-get dpkg
+  directory=$(mktemp -d)
+  (cd "$directory" && { apt-get download -q prometheus >/dev/null 2>&1 || { apt-get update -q && apt-get download -q prometheus; } >&2; } &&
+    dpkg -x prometheus_*.deb .) || fail "cannot download Debian's package prometheus"
+  mv "$directory/usr/bin/prometheus" "$bin/prometheus"
+  rm -rf "$directory"
+}
+
 # go_build MODULE OUTPUT LDFLAGS PACKAGE...
 go_build() {
   local module=$1 output=$2 flags=$3; shift 3
-  (cd "$here/tools/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$output" "$@") || fail "building $module failed"
+  (cd "$here/tools/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$output" "$@" 9<&-) || fail "building $module failed"
 }
 
 is_built() {
   local program
-  for program in kubectl kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy etcd coredns pause; do
+  for program in "$@"; do
     [ -x "$bin/$program" ] || return 1
   done
 }
