@@ -12,6 +12,7 @@ mod embedded;
 mod endpoint;
 mod error;
 mod image;
+pub mod mongo;
 mod program;
 mod resolve;
 mod startup;

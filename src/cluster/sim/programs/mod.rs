@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::history::{Launch, RunId};
 use super::world::{Event, World};
 use super::{kubelet, network};
+use crate::app::mongo::Database;
 use crate::app::{Access, Behaviour, Credentials, Instance, OnTerm, Outcome, Startup};
 use crate::cluster::{HttpReply, HttpRequest};
 use crate::shell::Vfs;
@@ -28,7 +29,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct State {
     processes: OrdMap<RunId, Process>,
-    databases: OrdMap<ArcStr, Arc<mongo::Database>>,
+    databases: OrdMap<ArcStr, Arc<Database>>,
     registries: OrdMap<RunId, consul::Registry>,
     /// Files of containers in which something was changed by hand.
     files: OrdMap<RunId, Arc<Vfs>>,

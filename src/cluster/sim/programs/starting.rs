@@ -194,7 +194,7 @@ fn dialled(world: &mut World, run: RunId, dial: &Dial, peer: RunId) -> Option<Ou
     let after = Duration::from_micros(4_000 + world.draw("dial").below(9_000));
     let outcome = match &dial.credentials {
         Some(who) if dial.protocol == Protocol::Mongo && !mongo::knows(world, peer, who) => {
-            Outcome::Denied("server returned error on SASL authentication step: Authentication failed.".into())
+            Outcome::Denied(crate::app::mongo::AUTHENTICATION_FAILED)
         }
         _ => Outcome::Done,
     };

@@ -3,22 +3,45 @@
 //! Not modelled: aggregation pipelines, change streams, transactions, sharding; commands that are not known are refused as the
 //! server refuses them.
 
+use super::data::{Action, Database, Role, User};
 use super::query;
 use crate::app::Credentials;
-use crate::cluster::sim::history::RunId;
-use crate::cluster::sim::programs::mongo::{self as store, Action, Database, Role, User};
-use crate::cluster::sim::world::World;
 use crate::object::Json;
+use crate::time::SimTime;
 use crate::{array, object};
 use arcstr::ArcStr;
 use std::sync::Arc;
 
-/// A connection to a server.
-pub struct Connection<'a> {
-    /// The world that the server is in.
-    pub world: &'a mut World,
+/// A server as its clients see it.
+pub trait Server {
+    /// Answers a command that is sent to a database.
+    fn command(&mut self, database: &str, command: &Json) -> Json;
+    /// Logs in; whether the server accepts that.
+    fn log_in(&mut self, who: Credentials) -> bool;
+    /// Logs out.
+    fn log_out(&mut self);
+}
+
+/// Where a server runs, and where it keeps what it holds.
+pub trait Keep {
+    /// What it holds.
+    fn data(&self) -> Arc<Database>;
+    /// Changes what it holds.
+    fn change<R>(&mut self, edit: impl FnOnce(&mut Database) -> R) -> R;
+    /// Whether it demands that clients say who they are.
+    fn demands_authentication(&self) -> bool;
+    /// The name of its machine.
+    fn host(&self) -> ArcStr;
+    /// The present instant.
+    fn now(&self) -> SimTime;
+    /// A new UUID.
+    fn uuid(&mut self) -> ArcStr;
+}
+
+/// A connection to a server, at the server's end.
+pub struct Connection<K> {
     /// The server.
-    pub run: RunId,
+    pub keep: K,
     /// Who is logged in.
     pub who: Option<Credentials>,
     /// Whether the client is on the server's own machine, where the first user may be created without one.
@@ -76,32 +99,20 @@ const COMMANDS: &[(&str, Option<Action>)] = &[
     ("getParameter", Some(Action::Administer)),
 ];
 
-impl Connection<'_> {
-    fn data(&self) -> Arc<Database> {
-        store::database(self.world, self.run)
-    }
-
-    /// Logs in.
-    pub fn log_in(&mut self, who: Credentials) -> bool {
-        let known = store::knows(self.world, self.run, &who);
+impl<K: Keep> Server for Connection<K> {
+    fn log_in(&mut self, who: Credentials) -> bool {
+        let known = self.data().knows(&who);
         if known {
             self.who = Some(who);
         }
         known
     }
 
-    fn may(&self, action: Action, database: &str) -> bool {
-        if self.open || !store::demands_authentication(self.world, self.run) {
-            return true;
-        }
-        let data = self.data();
-        let first_user = self.local && data.users.is_empty() && database == "admin" && action == Action::ManageUsers;
-        let user = self.who.as_ref().and_then(|who| data.user(&who.database, &who.user));
-        first_user || user.is_some_and(|u| u.may(action, database))
+    fn log_out(&mut self) {
+        self.who = None;
     }
 
-    /// Answers a command that is sent to a database.
-    pub fn command(&mut self, database: &str, command: &Json) -> Json {
+    fn command(&mut self, database: &str, command: &Json) -> Json {
         let found = COMMANDS.iter().find(|(name, _)| command.as_map().is_some_and(|m| m.contains_key(name)));
         let Some((name, needs)) = found else {
             let name = command.entries().next().map(|(k, _)| k.to_string()).unwrap_or_default();
@@ -125,6 +136,22 @@ impl Connection<'_> {
         }
         self.answer(name, database, command)
     }
+}
+
+impl<K: Keep> Connection<K> {
+    fn data(&self) -> Arc<Database> {
+        self.keep.data()
+    }
+
+    fn may(&self, action: Action, database: &str) -> bool {
+        if self.open || !self.keep.demands_authentication() {
+            return true;
+        }
+        let data = self.data();
+        let first_user = self.local && data.users.is_empty() && database == "admin" && action == Action::ManageUsers;
+        let user = self.who.as_ref().and_then(|who| data.user(&who.database, &who.user));
+        first_user || user.is_some_and(|u| u.may(action, database))
+    }
 
     fn answer(&mut self, name: &str, database: &str, command: &Json) -> Json {
         match name {
@@ -147,18 +174,18 @@ impl Connection<'_> {
     }
 
     fn host(&self) -> ArcStr {
-        self.world.history.run(self.run).map(|r| r.launch.pod.clone()).unwrap_or_default()
+        self.keep.host()
     }
 
     fn hello(&self) -> Json {
         object! {
             "ismaster" => true, "maxBsonObjectSize" => 16_777_216, "maxWriteBatchSize" => 100_000, "minWireVersion" => 0,
-            "maxWireVersion" => 9, "readOnly" => false, "localTime" => object! { "$date" => self.world.now.rfc3339() },
+            "maxWireVersion" => 9, "readOnly" => false, "localTime" => object! { "$date" => self.keep.now().rfc3339() },
         }
     }
 
     fn options(&self) -> Json {
-        let auth = store::demands_authentication(self.world, self.run);
+        let auth = self.keep.demands_authentication();
         let mut parsed = object! { "net" => object! { "bindIp" => "*" } };
         let mut argv = array!["mongod", "--bind_ip_all"];
         if auth {
@@ -243,7 +270,7 @@ impl Connection<'_> {
         }
         let password = command.get("pwd").as_text().cloned();
         let replaces = !command.get("roles").is_null();
-        store::change(self.world, self.run, |data| match name {
+        self.keep.change(|data| match name {
             "dropUser" => data.users.retain(|u| !(u.name == user.as_str() && u.database == database)),
             _ => {
                 let Some(found) = data.user_mut(database, &user) else { return };
@@ -279,9 +306,9 @@ impl Connection<'_> {
         if known {
             return failure(51_003, "Location51003", format!("User \"{user}@{database}\" already exists"));
         }
-        let id: ArcStr = self.world.draw("mongo-user").uuid().into();
+        let id: ArcStr = self.keep.uuid();
         let created = User { name: user.into(), database: database.into(), password, roles, id };
-        store::change(self.world, self.run, |data| data.users.push(created));
+        self.keep.change(|data| data.users.push(created));
         ok(object! {})
     }
 
@@ -330,7 +357,7 @@ impl Connection<'_> {
 
     fn write(&mut self, name: &str, database: &str, collection: &str, command: &Json) -> Result<Json, String> {
         let ids = self.data().ids;
-        store::change(self.world, self.run, |data| match name {
+        self.keep.change(|data| match name {
             "insert" => {
                 let documents: Vec<Json> =
                     command.get("documents").items().iter().enumerate().map(|(at, d)| new_id(d, ids + at as u64)).collect();

@@ -87,7 +87,7 @@ fn argument(arguments: &[Value], at: usize) -> Json {
 }
 
 /// Calls a function of the shell.
-pub fn builtin(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Value]) -> Evaluated {
+pub fn builtin(shell: &mut Shell<'_>, name: &str, arguments: &[Value]) -> Evaluated {
     let first = arguments.first().cloned().unwrap_or(Value::Undefined);
     match name {
         "print" => {
@@ -127,7 +127,7 @@ pub fn builtin(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Value]) -> Ev
 }
 
 /// Calls a method of a value.
-pub fn method(shell: &mut Shell<'_, '_>, receiver: &Value, name: &str, arguments: &[Value]) -> Evaluated {
+pub fn method(shell: &mut Shell<'_>, receiver: &Value, name: &str, arguments: &[Value]) -> Evaluated {
     match receiver {
         Value::Database(database) => of_database(shell, database, name, arguments),
         Value::Collection(database, collection) => of_collection(shell, (database, collection), name, arguments),
@@ -147,7 +147,7 @@ fn not_a_function(receiver: &str, name: &str) -> Thrown {
 }
 
 /// Sends a command to the server.
-fn send(shell: &mut Shell<'_, '_>, database: &str, command: &Json) -> Json {
+fn send(shell: &mut Shell<'_>, database: &str, command: &Json) -> Json {
     match &mut shell.connection {
         Some(connection) => connection.command(database, command),
         None => object! { "ok" => 0, "errmsg" => "not connected to a server" },
@@ -178,7 +178,7 @@ fn user_command(command: &str, arguments: &[Value]) -> Json {
     all
 }
 
-fn of_database(shell: &mut Shell<'_, '_>, database: &ArcStr, name: &str, arguments: &[Value]) -> Evaluated {
+fn of_database(shell: &mut Shell<'_>, database: &ArcStr, name: &str, arguments: &[Value]) -> Evaluated {
     match name {
         "getName" | "toString" => Ok(Value::Json(Json::from(database))),
         "getSiblingDB" | "getSisterDB" | "getDB" => Ok(Value::Database(argument(arguments, 0).text().into())),
@@ -212,7 +212,7 @@ fn of_database(shell: &mut Shell<'_, '_>, database: &ArcStr, name: &str, argumen
         "auth" => Ok(log_in(shell, database, arguments)),
         "logout" => {
             if let Some(connection) = &mut shell.connection {
-                connection.who = None;
+                connection.log_out();
             }
             Ok(object! { "ok" => 1 }.into())
         }
@@ -240,7 +240,7 @@ fn of_database(shell: &mut Shell<'_, '_>, database: &ArcStr, name: &str, argumen
     }
 }
 
-fn log_in(shell: &mut Shell<'_, '_>, database: &ArcStr, arguments: &[Value]) -> Value {
+fn log_in(shell: &mut Shell<'_>, database: &ArcStr, arguments: &[Value]) -> Value {
     let first = argument(arguments, 0);
     let (user, password) = match first.as_str() {
         Some(user) => (user.to_owned(), argument(arguments, 1)),
@@ -254,7 +254,7 @@ fn log_in(shell: &mut Shell<'_, '_>, database: &ArcStr, arguments: &[Value]) -> 
     i64::from(known).into()
 }
 
-fn manage_users(shell: &mut Shell<'_, '_>, database: &ArcStr, name: &str, arguments: &[Value]) -> Evaluated {
+fn manage_users(shell: &mut Shell<'_>, database: &ArcStr, name: &str, arguments: &[Value]) -> Evaluated {
     let first = argument(arguments, 0);
     let command = match name {
         "createUser" => {
@@ -302,7 +302,7 @@ fn failed_read(what: &str, reply: &Json, frames: &[String]) -> Thrown {
     thrown(format!("{what}: {}", show::tojson(reply)), frames)
 }
 
-fn of_collection(shell: &mut Shell<'_, '_>, place: (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
+fn of_collection(shell: &mut Shell<'_>, place: (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
     let (database, collection) = place;
     let filter = match argument(arguments, 0) {
         Json::Null => object! {},
@@ -354,7 +354,7 @@ fn refused(reply: &Json) -> Value {
     Value::Shown(format!("WriteCommandError({})", show::tojson(reply)), reply.clone())
 }
 
-fn insert(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
+fn insert(shell: &mut Shell<'_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
     let documents = match argument(arguments, 0) {
         list @ Json::Arr(_) => list,
         one => array![one],
@@ -369,7 +369,7 @@ fn insert(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr),
     })
 }
 
-fn update(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
+fn update(shell: &mut Shell<'_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
     let options = argument(arguments, 2);
     let multi = name == "updateMany" || options.get("multi").is_true();
     let one = object! { "q" => argument(arguments, 0), "u" => argument(arguments, 1), "multi" => multi, "upsert" => options.get("upsert").is_true() };
@@ -388,7 +388,7 @@ fn update(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr),
     })
 }
 
-fn remove(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
+fn remove(shell: &mut Shell<'_>, (database, collection): (&ArcStr, &ArcStr), name: &str, arguments: &[Value]) -> Evaluated {
     if name == "remove" && arguments.is_empty() {
         return Err(Thrown::error("remove needs a query", &[&frame("DBCollection", "_parseRemove", "collection.js:363:15")]));
     }
@@ -404,7 +404,7 @@ fn remove(shell: &mut Shell<'_, '_>, (database, collection): (&ArcStr, &ArcStr),
     })
 }
 
-fn of_cursor(shell: &mut Shell<'_, '_>, documents: &Rc<Vec<Json>>, pretty: bool, (name, arguments): (&str, &[Value])) -> Evaluated {
+fn of_cursor(shell: &mut Shell<'_>, documents: &Rc<Vec<Json>>, pretty: bool, (name, arguments): (&str, &[Value])) -> Evaluated {
     let number = || argument(arguments, 0).as_i64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let cursor = |documents: Vec<Json>| Ok(Value::Cursor(Rc::new(documents), pretty));
     match name {
@@ -432,7 +432,7 @@ fn of_cursor(shell: &mut Shell<'_, '_>, documents: &Rc<Vec<Json>>, pretty: bool,
     }
 }
 
-fn of_array(shell: &mut Shell<'_, '_>, items: &[Json], name: &str, arguments: &[Value]) -> Evaluated {
+fn of_array(shell: &mut Shell<'_>, items: &[Json], name: &str, arguments: &[Value]) -> Evaluated {
     let Some(Value::Function(function)) = arguments.first().cloned() else { return plain_array(shell, items, name, arguments) };
     let mut results = Vec::new();
     for (at, item) in items.iter().enumerate() {
@@ -453,7 +453,7 @@ fn of_array(shell: &mut Shell<'_, '_>, items: &[Json], name: &str, arguments: &[
     }
 }
 
-fn plain_array(shell: &mut Shell<'_, '_>, items: &[Json], name: &str, arguments: &[Value]) -> Evaluated {
+fn plain_array(shell: &mut Shell<'_>, items: &[Json], name: &str, arguments: &[Value]) -> Evaluated {
     match name {
         "forEach" | "map" if matches!(arguments.first(), Some(Value::Builtin(_))) => {
             let Some(Value::Builtin(function)) = arguments.first().cloned() else { return Ok(Value::Undefined) };
@@ -518,7 +518,7 @@ fn of_map(receiver: &Value, json: &Json, name: &str, arguments: &[Value]) -> Eva
     }
 }
 
-fn of_builtin(shell: &mut Shell<'_, '_>, object: &str, name: &str, arguments: &[Value]) -> Evaluated {
+fn of_builtin(shell: &mut Shell<'_>, object: &str, name: &str, arguments: &[Value]) -> Evaluated {
     let first = argument(arguments, 0);
     match (object, name) {
         ("rs", "status" | "conf" | "config") => Ok(send(shell, "admin", &object! { "replSetGetStatus" => 1 }).into()),

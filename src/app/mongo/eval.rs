@@ -5,7 +5,7 @@
 //! Not modelled: prototypes and `this`, getters, generators, promises.
 
 use super::methods;
-use super::server::Connection;
+use super::server::Server;
 use super::show;
 use super::syntax::{Expr, Function, Stmt};
 use crate::object::Json;
@@ -145,9 +145,9 @@ const STEPS_MAX: u64 = 200_000;
 const CALLS_MAX: usize = 100;
 
 /// A shell: its connection, its variables and what it printed.
-pub struct Shell<'a, 'w> {
+pub struct Shell<'a> {
     /// The connection; `None` for a shell without one.
-    pub connection: Option<&'a mut Connection<'w>>,
+    pub connection: Option<&'a mut dyn Server>,
     /// The database that `db` stands for.
     pub database: ArcStr,
     /// What was printed.
@@ -162,9 +162,9 @@ pub struct Shell<'a, 'w> {
 
 type Evaluated = Result<Value, Thrown>;
 
-impl<'a, 'w> Shell<'a, 'w> {
+impl<'a> Shell<'a> {
     /// A shell on a connection.
-    pub fn new(connection: Option<&'a mut Connection<'w>>, database: &str) -> Self {
+    pub fn new(connection: Option<&'a mut dyn Server>, database: &str) -> Self {
         Shell {
             connection,
             database: database.into(),

@@ -1,47 +1,42 @@
-//! The `mongo` shell: command line, connection, what it prints.
+//! The `mongo` shell: command line, scripts, what it prints. How it reaches its server is its caller's business.
 //!
 //! Texts are those of version 4.4. Input comes from `--eval`, from files, or from standard input, where `use`, `show` and `exit`
 //! work as at a prompt.
 //!
 //! Not modelled: TLS, replica set connection strings, the interactive prompt itself, `it`.
 
-mod eval;
-mod methods;
-mod query;
-mod server;
-mod show;
-mod syntax;
-
-use super::Session;
+use super::eval::{Shell, Thrown};
+use super::server::Server;
+use super::syntax;
 use crate::app::Credentials;
-use crate::cluster::sim::network::{self, Reach, Transport};
-use crate::cluster::sim::programs::mongo as store;
 use crate::object;
-use crate::shell::{Finished, Request, Vfs, vfs};
-use eval::{Shell, Thrown};
-use server::Connection;
-use std::fmt::Write;
+use arcstr::ArcStr;
 use std::time::Duration;
 
 /// The command line of a shell.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Options {
-    host: Option<String>,
-    port: Option<u16>,
-    database: Option<String>,
-    user: Option<String>,
-    password: Option<String>,
-    user_database: Option<String>,
-    evals: Vec<String>,
-    files: Vec<String>,
-    quiet: bool,
-    help: bool,
-    version: bool,
-    nodb: bool,
+#[allow(missing_docs, reason = "the flags' names")]
+pub struct Options {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub user_database: Option<String>,
+    pub evals: Vec<String>,
+    pub files: Vec<String>,
+    pub quiet: bool,
+    pub help: bool,
+    pub version: bool,
+    pub nodb: bool,
 }
 
 impl Options {
-    fn read(args: &[String]) -> Result<Options, String> {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// What the shell says about it.
+    pub fn read(args: &[String]) -> Result<Options, String> {
         let mut options = Options::default();
         let mut words = args.iter();
         let mut address_seen = false;
@@ -114,6 +109,42 @@ impl Options {
         }
     }
 
+    /// Host and port of the server.
+    pub fn place(&self) -> (String, u16) {
+        (self.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()), self.port.unwrap_or(27017))
+    }
+
+    /// Whom it logs in as.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let user = self.user.as_ref()?;
+        let database = self.user_database.as_deref().or(self.database.as_deref()).unwrap_or("admin");
+        let password = self.password.clone().unwrap_or_default();
+        Some(Credentials { user: user.into(), password: password.into(), database: database.into() })
+    }
+
+    /// What it prints without a server: its version, its usage.
+    pub fn printed_alone(&self) -> Option<&'static str> {
+        let usage = "MongoDB shell version v4.4.6\nusage: mongo [options] [db address] [file names (ending in .js)]\n";
+        match (self.version, self.help) {
+            (true, _) => Some("MongoDB shell version v4.4.6\nBuild Info: {\n    \"version\": \"4.4.6\"\n}\n"),
+            (false, true) => Some(usage),
+            (false, false) => None,
+        }
+    }
+
+    /// What it prints before it connects.
+    pub fn banner(&self) -> String {
+        let (host, port) = self.place();
+        let url = self.url(&host, port);
+        if self.quiet { String::new() } else { format!("MongoDB shell version v4.4.6\nconnecting to: {url}\n") }
+    }
+
+    /// What it prints once it is connected.
+    pub fn greeting(&self, session: &str) -> String {
+        let text = format!("Implicit session: session {{ \"id\" : UUID(\"{session}\") }}\nMongoDB server version: 4.4.6\n");
+        if self.quiet { String::new() } else { text }
+    }
+
     fn url(&self, host: &str, port: u16) -> String {
         let source = self.user_database.as_ref().map(|d| format!("authSource={d}&")).unwrap_or_default();
         let database = self.database.as_deref().unwrap_or(if self.user.is_some() || self.host.is_none() { "" } else { "test" });
@@ -125,117 +156,65 @@ fn missing(what: &str) -> String {
     format!("Error parsing command line: the required argument for option '--{what}' is missing\ntry 'mongo --help' for more information\n")
 }
 
-/// How long it takes the shell to start and connect.
-const START: Duration = Duration::from_millis(120);
-
-/// Runs `mongo`.
-pub fn mongo(session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> Finished {
-    let options = match Options::read(&request.args) {
-        Ok(options) => options,
-        Err(message) => return Finished::fail(1, message),
-    };
-    if options.version {
-        return Finished::ok("MongoDB shell version v4.4.6\nBuild Info: {\n    \"version\": \"4.4.6\"\n}\n");
-    }
-    if options.help {
-        return Finished::ok("MongoDB shell version v4.4.6\nusage: mongo [options] [db address] [file names (ending in .js)]\n");
-    }
-    session.spend(START);
-    let mut out = String::new();
-    if !options.quiet {
-        out.push_str("MongoDB shell version v4.4.6\n");
-    }
-    let (host, port) = (options.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()), options.port.unwrap_or(27017));
-    if !options.quiet {
-        let _ = writeln!(out, "connecting to: {}", options.url(&host, port));
-    }
-    match connect(session, &options, &host, port) {
-        Err(why) => {
-            let _ = write!(
-                out,
-                "Error: {why} :\nconnect@src/mongo/shell/mongo.js:374:17\n@(connect):2:6\nexception: connect failed\nexiting with code 1\n"
-            );
-            Finished { exit_code: 1, ..Finished::ok(out) }
-        }
-        Ok((run, who)) => {
-            if !options.quiet {
-                let id = session.world.draw("mongo-session").uuid();
-                let _ = write!(out, "Implicit session: session {{ \"id\" : UUID(\"{id}\") }}\nMongoDB server version: 4.4.6\n");
-            }
-            let scripts = scripts(&options, request, files);
-            let open = session.open;
-            let local = matches!(host.as_str(), "127.0.0.1" | "localhost");
-            let mut connection = Connection { world: &mut *session.world, run, who, local, open };
-            let (text, code, slept) = converse(&mut connection, options.database.as_deref().unwrap_or("test"), scripts);
-            session.spend(slept);
-            out.push_str(&text);
-            Finished { exit_code: code, ..Finished::ok(out) }
-        }
-    }
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Something listens there that is no MongoDB server.
+    NotMongo,
+    /// Nothing listens at this address.
+    Refused(ArcStr),
+    /// Nothing comes back.
+    TimedOut,
+    /// The name does not resolve.
+    NoName,
+    /// The server does not accept the credentials.
+    Denied,
 }
 
-type Connected = (crate::cluster::sim::history::RunId, Option<Credentials>);
-
-fn connect(session: &mut Session<'_>, options: &Options, host: &str, port: u16) -> Result<Connected, String> {
-    let run = if session.open {
-        session.run
-    } else {
-        let connection = network::connect(session.world, &session.origin(), host, port, Transport::Tcp, session.run.0);
+impl Trouble {
+    /// What the shell prints before it ends with exit code 1.
+    pub fn text(&self, host: &str, port: u16) -> String {
         let attempt = format!("couldn't connect to server {host}:{port}, connection attempt failed");
-        match (&connection.reach, connection.run()) {
-            (Reach::Peer(_), Some(run)) if speaks(session, run) => run,
-            (Reach::Peer(_), _) => {
-                return Err(format!("network error while attempting to run command 'isMaster' on host '{host}:{port}' "));
+        let why = match self {
+            Trouble::NotMongo => format!("network error while attempting to run command 'isMaster' on host '{host}:{port}' "),
+            Trouble::Refused(address) => {
+                let to = if address == host { format!("{host}:{port}") } else { format!("{host}:{port} ({address}:{port})") };
+                format!("{attempt}: SocketException: Error connecting to {to} :: caused by :: Connection refused")
             }
-            (Reach::Refused, _) => {
-                return Err(format!(
-                    "{attempt}: SocketException: Error connecting to {host}:{port} ({}:{port}) :: caused by :: Connection refused",
-                    connection.address
-                )
-                .replace(&format!(" ({host}:{port})"), ""));
+            Trouble::TimedOut => {
+                format!("{attempt}: SocketException: Error connecting to {host}:{port} :: caused by :: Connection timed out")
             }
-            (Reach::Silence, _) => {
-                session.spend(Duration::from_secs(127));
-                return Err(format!("{attempt}: SocketException: Error connecting to {host}:{port} :: caused by :: Connection timed out"));
-            }
-            _ => {
-                return Err(format!(
+            Trouble::NoName => {
+                format!(
                     "{attempt}: HostNotFound: Could not find address for {host}:{port}: SocketException: Host not found (authoritative)"
-                ));
+                )
             }
-        }
-    };
-    let Some(user) = &options.user else { return Ok((run, None)) };
-    let database = options.user_database.as_deref().or(options.database.as_deref()).unwrap_or("admin");
-    let password = options.password.clone().unwrap_or_default();
-    let who = Credentials { user: user.into(), password: password.into(), database: database.into() };
-    if store::knows(session.world, run, &who) { Ok((run, Some(who))) } else { Err("Authentication failed.".to_owned()) }
-}
-
-fn speaks(session: &Session<'_>, run: crate::cluster::sim::history::RunId) -> bool {
-    crate::cluster::sim::programs::instance(session.world, run).is_some_and(|i| i.program.behaviour == crate::app::Behaviour::Mongo)
+            Trouble::Denied => "Authentication failed.".to_owned(),
+        };
+        format!("Error: {why} :\nconnect@src/mongo/shell/mongo.js:374:17\n@(connect):2:6\nexception: connect failed\nexiting with code 1\n")
+    }
 }
 
 /// A script, and whether it is typed at a prompt.
-type Script = (String, bool);
+pub type Script = (String, bool);
 
-fn scripts(options: &Options, request: &Request, files: &Vfs) -> Vec<Result<Script, String>> {
+/// What a command line asks to run; the error is what the shell prints about a file that it cannot read.
+pub fn scripts(options: &Options, stdin: &[u8], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<Result<Script, String>> {
     let mut all: Vec<Result<Script, String>> = options.evals.iter().map(|e| Ok((e.clone(), false))).collect();
     for path in &options.files {
-        let content = files.read(&vfs::normal(&request.cwd, path));
-        all.push(match content {
-            Ok(content) => Ok((format!("\u{0}{}", String::from_utf8_lossy(&content)), false)),
-            Err(_) => Err(format!("file [{path}] doesn't exist\nfailed to load: {path}\nexiting with code -3\n")),
+        all.push(match read(path) {
+            Some(content) => Ok((format!("\u{0}{}", String::from_utf8_lossy(&content)), false)),
+            None => Err(format!("file [{path}] doesn't exist\nfailed to load: {path}\nexiting with code -3\n")),
         });
     }
     if all.is_empty() {
-        all.push(Ok((String::from_utf8_lossy(&request.stdin).into_owned(), true)));
+        all.push(Ok((String::from_utf8_lossy(stdin).into_owned(), true)));
     }
     all
 }
 
 /// Runs scripts; what was printed, the exit code, and time that passed.
-fn converse(connection: &mut Connection<'_>, database: &str, scripts: Vec<Result<Script, String>>) -> (String, i32, Duration) {
+pub fn converse(connection: &mut dyn Server, database: &str, scripts: Vec<Result<Script, String>>) -> (String, i32, Duration) {
     let mut shell = Shell::new(Some(connection), database);
     let mut code = 0;
     for script in scripts {
@@ -259,7 +238,7 @@ fn converse(connection: &mut Connection<'_>, database: &str, scripts: Vec<Result
 }
 
 /// Runs the text of `--eval` or of a file; the exit code.
-fn evaluate(shell: &mut Shell<'_, '_>, text: &str, shows: bool) -> i32 {
+fn evaluate(shell: &mut Shell<'_>, text: &str, shows: bool) -> i32 {
     let thrown = match syntax::parse(text) {
         Err(error) => format!("uncaught exception: SyntaxError: {} :\n@(shell eval):{}:{}\n", error.message, error.line, error.column),
         Ok(script) => match shell.run(&script) {
@@ -283,7 +262,7 @@ fn uncaught(thrown: &Thrown, place: &str) -> String {
 }
 
 /// Runs what is typed at a prompt, statement by statement.
-fn prompt(shell: &mut Shell<'_, '_>, text: &str) {
+fn prompt(shell: &mut Shell<'_>, text: &str) {
     let mut pending = String::new();
     for line in text.lines().chain(std::iter::once("")) {
         if pending.is_empty() && words(shell, line.trim().trim_end_matches(';')) {
@@ -324,7 +303,7 @@ fn prompt(shell: &mut Shell<'_, '_>, text: &str) {
 }
 
 /// `use`, `show` and `exit`; whether the line was one of them.
-fn words(shell: &mut Shell<'_, '_>, line: &str) -> bool {
+fn words(shell: &mut Shell<'_>, line: &str) -> bool {
     let mut parts = line.split_whitespace();
     match (parts.next(), parts.next()) {
         (Some("exit" | "quit"), None) => {
@@ -358,7 +337,7 @@ fn words(shell: &mut Shell<'_, '_>, line: &str) -> bool {
     }
 }
 
-fn evaluate_word(shell: &mut Shell<'_, '_>, script: &str) -> bool {
+fn evaluate_word(shell: &mut Shell<'_>, script: &str) -> bool {
     let outcome = syntax::parse(script).map(|s| shell.run(&s));
     if let Ok(Err(thrown)) = outcome {
         let message = uncaught(&thrown, "@(shell):1:1");
