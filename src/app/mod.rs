@@ -7,6 +7,7 @@
 
 mod answer;
 mod catalog;
+pub mod consul;
 pub mod digest;
 mod embedded;
 mod endpoint;
@@ -15,6 +16,7 @@ mod image;
 pub mod mongo;
 mod program;
 mod resolve;
+pub mod rules;
 mod startup;
 mod template;
 mod written;

@@ -5,6 +5,7 @@ use crate::object::{Json, Map};
 use crate::time::SimTime;
 use crate::{array, object};
 use arcstr::ArcStr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far back Jaeger searches unless told otherwise.
@@ -22,6 +23,65 @@ pub fn answer(data: Json, total: usize) -> Json {
 pub fn failure(code: u16, message: &str) -> Json {
     let error = object! { "code" => i64::from(code), "msg" => message };
     object! { "data" => Json::Null, "errors" => array![error], "limit" => 0, "offset" => 0, "total" => 0 }
+}
+
+/// The operations of every service, with the kind of their spans.
+pub type Operations = BTreeMap<ArcStr, BTreeMap<ArcStr, &'static str>>;
+
+/// Traces that a Jaeger holds.
+pub trait Traces {
+    /// The operations of every service that has sent spans.
+    fn operations(&self) -> Operations;
+    /// Traces that fit, oldest first.
+    fn search(&self, query: &TraceQuery) -> Vec<Trace>;
+    /// The trace of an id.
+    fn by_id(&self, id: u64) -> Option<Trace>;
+    /// Who calls whom how often.
+    fn dependencies(&self) -> BTreeMap<(ArcStr, ArcStr), i64>;
+}
+
+/// The API of the query service: status and answer; `None` for other paths.
+pub fn api(traces: &dyn Traces, path: &str, parameter: &dyn Fn(&str) -> Option<String>, now: SimTime) -> Option<(u16, Json)> {
+    let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
+    Some(match path.strip_prefix("/api/")?.split('/').collect::<Vec<_>>().as_slice() {
+        ["services"] => listed(traces.operations().keys().map(Json::from).collect()),
+        ["services", service, "operations"] => listed(names(&traces.operations(), service, |name, _| Json::from(name))),
+        ["operations"] => match parameter("service") {
+            Some(service) => {
+                let entry = |name: &ArcStr, kind: &str| object! { "name" => name, "spanKind" => kind };
+                listed(names(&traces.operations(), &service, entry))
+            }
+            None => (400, failure(400, "parameter 'service' is required")),
+        },
+        ["traces"] => match parse_search(parameter, now) {
+            Ok(query) => {
+                let found: Json = traces.search(&query).iter().map(trace_json).collect();
+                (200, answer(found, 0))
+            }
+            Err(message) => (400, failure(400, &message)),
+        },
+        ["traces", id] => {
+            match u64::from_str_radix(id.get(id.len().saturating_sub(16)..).unwrap_or(id), 16).ok().and_then(|id| traces.by_id(id)) {
+                Some(trace) => (200, answer(array![trace_json(&trace)], 0)),
+                None => (404, failure(404, "trace not found")),
+            }
+        }
+        ["dependencies"] => {
+            let edge =
+                |((parent, child), count): ((ArcStr, ArcStr), i64)| object! { "parent" => parent, "child" => child, "callCount" => count };
+            listed(traces.dependencies().into_iter().map(edge).collect())
+        }
+        _ => return None,
+    })
+}
+
+fn listed(items: Vec<Json>) -> (u16, Json) {
+    let total = items.len();
+    (200, answer(Json::from(items), total))
+}
+
+fn names(all: &Operations, service: &str, entry: impl Fn(&ArcStr, &str) -> Json) -> Vec<Json> {
+    all.get(service).into_iter().flatten().map(|(name, kind)| entry(name, kind)).collect()
 }
 
 /// Reads the parameters of `/api/traces`.

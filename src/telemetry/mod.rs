@@ -3,5 +3,5 @@
 mod jaeger;
 mod trace;
 
-pub use jaeger::{answer, failure, parse_search, trace_json};
-pub use trace::{Process, Span, Tag, Trace, TraceQuery};
+pub use jaeger::{Operations, Traces, answer, api, failure, parse_search, trace_json};
+pub use trace::{Facts, Process, Span, SpanKind, Tag, Trace, TraceQuery};

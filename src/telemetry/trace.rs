@@ -69,6 +69,77 @@ impl Tag {
     }
 }
 
+/// What a span stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// An HTTP request, served.
+    HttpServer,
+    /// A call, served.
+    RpcServer,
+    /// A call, made.
+    RpcClient,
+    /// A request to a store.
+    Store,
+}
+
+impl SpanKind {
+    /// The value of the tag `span.kind`.
+    pub fn text(self) -> &'static str {
+        match self {
+            SpanKind::HttpServer | SpanKind::RpcServer => "server",
+            SpanKind::RpcClient | SpanKind::Store => "client",
+        }
+    }
+}
+
+/// What the client library of a program knows of a span, beyond its times.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// What it stands for.
+    pub kind: SpanKind,
+    /// Operation.
+    pub operation: &'a str,
+    /// Path with query, of an HTTP request.
+    pub url: Option<ArcStr>,
+    /// Status, of an HTTP request.
+    pub status: Option<u16>,
+    /// Whether it failed.
+    pub failed: bool,
+    /// The sampler's share, on a trace's first span.
+    pub sampled: Option<f64>,
+    /// Further tags.
+    pub more: &'a [(ArcStr, ArcStr)],
+}
+
+impl Facts<'_> {
+    /// The tags that Jaeger's client libraries set; those of the sampler on the first span alone.
+    pub fn tags(&self) -> Vec<(ArcStr, Tag)> {
+        let mut tags: Vec<(ArcStr, Tag)> = Vec::with_capacity(8);
+        let mut set = |key: &str, tag: Tag| tags.push((key.into(), tag));
+        if let Some(ratio) = self.sampled {
+            set("sampler.type", Tag::Text("probabilistic".into()));
+            set("sampler.param", Tag::Float(ratio));
+        }
+        set("span.kind", Tag::Text(self.kind.text().into()));
+        match self.kind {
+            SpanKind::HttpServer => {
+                set("http.method", Tag::Text(self.operation.split(' ').nth(1).unwrap_or("GET").into()));
+                set("http.url", Tag::Text(self.url.clone().unwrap_or_default()));
+                set("component", Tag::Text("net/http".into()));
+                set("http.status_code", Tag::Int(self.status.map_or(0, i64::from)));
+            }
+            SpanKind::RpcServer | SpanKind::RpcClient => set("component", Tag::Text("gRPC".into())),
+            SpanKind::Store => {}
+        }
+        if self.failed {
+            set("error", Tag::Bool(true));
+        }
+        set("internal.span.format", Tag::Text("jaeger".into()));
+        tags.extend(self.more.iter().map(|(key, value)| (key.clone(), Tag::Text(value.clone()))));
+        tags
+    }
+}
+
 /// Which traces are asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceQuery {

@@ -13,7 +13,9 @@ use super::programs;
 use super::traffic::{self, PATIENCE};
 use super::walk::{Answer, Ask, Walked, walk};
 use super::world::{Event, World};
-use crate::app::{Body, Handler, Instance};
+pub use crate::app::rules::parameter;
+use crate::app::rules::split_path as split;
+use crate::app::{Handler, Instance};
 use crate::cluster::{ConnectError, HttpOrigin, HttpReply, HttpRequest, ProbeReply, ProbeRequest};
 use crate::object;
 use crate::rng::Key as RandomKey;
@@ -143,12 +145,7 @@ fn answer(
     let took = walked.took;
     match walked.answer {
         Answer::Served(_) => {
-            let mut body = handler.reply.body.render(&instance.program.documents, &|name| parameter(&request.path, name));
-            if matches!(handler.reply.body, Body::Text(_)) {
-                for (setting, value) in instance.program.settings.iter().zip(&instance.settings) {
-                    body = body.replace(&format!("{{{}}}", setting.name), value);
-                }
-            }
+            let body = instance.body(handler, &request.path);
             let mut headers: Vec<_> = handler.reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             headers.push(("Content-Length".to_owned(), body.len().to_string()));
             Ok(HttpReply { status: handler.reply.status, headers, body: body.into_bytes(), took, peer })
@@ -190,39 +187,6 @@ fn api_server(request: &HttpRequest) -> (u16, &'static str, String) {
             status(403, "Forbidden", &format!("forbidden: User \"system:anonymous\" cannot {verb} path \"{path}\""))
         }
     }
-}
-
-/// Path and query.
-fn split(path: &str) -> (&str, &str) {
-    let path = path.split('#').next().unwrap_or(path);
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    (if path.is_empty() { "/" } else { path }, query)
-}
-
-/// A parameter of a query, decoded; the first of its name counts, as in Go.
-pub fn parameter(path: &str, name: &str) -> Option<String> {
-    let pairs = split(path).1.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.map(|(key, value)| (decode(key), decode(value))).find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
-fn decode(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        match (byte, after) {
-            (b'+', _) => bytes.push(b' '),
-            (b'%', [high, low, left @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high * 16 + low);
-                    rest = left;
-                }
-                _ => bytes.push(b'%'),
-            },
-            _ => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Requests of graders at the present instant. They leave no trace.
@@ -267,20 +231,4 @@ pub fn success_shares(world: &World, namespace: &str) -> Vec<(ArcStr, f64)> {
     };
     let share = |at: usize| graph.entries.get(at).map_or(0.0, |e| e.dist.iter().filter(|(o, _)| good(*o)).map(|(_, p)| p).sum());
     entrance.app.endpoints.iter().enumerate().map(|(at, endpoint)| (endpoint.name.clone(), share(at))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_decoded() {
-        let check = |path: &str, name: &str, expect: Option<&str>| assert_eq!(parameter(path, name).as_deref(), expect, "{path} {name}");
-        check("/hotels?inDate=2015-04-09&lat=38.0", "lat", Some("38.0"));
-        check("/hotels?a=%41%zz+b&a=2", "a", Some("A%zz b"));
-        check("/hotels?a", "a", Some(""));
-        check("/hotels", "a", None);
-        check("/x?a=1#b=2", "b", None);
-        check("/x?a=%4", "a", Some("%4"));
-    }
 }

@@ -9,16 +9,14 @@ use super::history::RunId;
 use super::http::{Visit, parameter};
 use super::programs;
 use super::traffic::{Flow, PATIENCE, Regime};
-use super::walk::{Span as Walked, SpanKind};
+use super::walk::Span as Walked;
 use super::world::World;
 use crate::app::Endpoint;
 use crate::cluster::{HttpReply, HttpRequest};
-use crate::object::Json;
 use crate::rng::Key as RandomKey;
-use crate::telemetry::{Process, Span, Tag, Trace, TraceQuery, answer, failure, parse_search, trace_json};
+use crate::telemetry::{self, Facts, Operations, Process, Span, SpanKind, Tag, Trace, TraceQuery, Traces};
 use crate::time::SimTime;
 use crate::workload::Arrival;
-use crate::{array, object};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,53 +27,35 @@ const LOOKED_AT: usize = 100_000;
 
 /// The API of Jaeger's query service; `None` for other paths.
 pub(super) fn api(world: &World, jaeger: RunId, request: &HttpRequest) -> Option<HttpReply> {
-    let path = request.path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
     let named = |name: &str| parameter(&request.path, name);
-    let (status, json) = match path.strip_prefix("/api/")?.split('/').collect::<Vec<_>>().as_slice() {
-        ["services"] => listed(operations(world, jaeger).keys().map(Json::from).collect()),
-        ["services", service, "operations"] => listed(names(&operations(world, jaeger), service, |name, _| Json::from(name))),
-        ["operations"] => match named("service") {
-            Some(service) => {
-                let entry = |name: &ArcStr, kind: SpanKind| object! { "name" => name, "spanKind" => kind_text(kind) };
-                listed(names(&operations(world, jaeger), &service, entry))
-            }
-            None => (400, failure(400, "parameter 'service' is required")),
-        },
-        ["traces"] => match parse_search(&named, world.now) {
-            Ok(query) => {
-                let found: Json = search(world, jaeger, &query).iter().map(trace_json).collect();
-                (200, answer(found, 0))
-            }
-            Err(message) => (400, failure(400, &message)),
-        },
-        ["traces", id] => match u64::from_str_radix(id, 16).ok().and_then(|id| by_id(world, jaeger, id)) {
-            Some(trace) => (200, answer(array![trace_json(&trace)], 0)),
-            None => (404, failure(404, "trace not found")),
-        },
-        ["dependencies"] => listed(dependencies(world, jaeger)),
-        _ => return None,
-    };
+    let (status, json) = telemetry::api(&Derived { world, jaeger }, &request.path, &named, world.now)?;
     let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let body = json.to_compact().into_bytes();
     Some(HttpReply { status, headers, body, took: Duration::from_millis(3), peer: (String::new(), 0) })
 }
 
-fn listed(items: Vec<Json>) -> (u16, Json) {
-    let total = items.len();
-    (200, answer(Json::from(items), total))
+/// The traces of a Jaeger process.
+struct Derived<'w> {
+    world: &'w World,
+    jaeger: RunId,
 }
 
-fn kind_text(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::HttpServer | SpanKind::RpcServer => "server",
-        SpanKind::RpcClient | SpanKind::Store => "client",
+impl Traces for Derived<'_> {
+    fn operations(&self) -> Operations {
+        operations(self.world, self.jaeger)
     }
-}
 
-type Operations = BTreeMap<ArcStr, BTreeMap<ArcStr, SpanKind>>;
+    fn search(&self, query: &TraceQuery) -> Vec<Trace> {
+        search(self.world, self.jaeger, query)
+    }
 
-fn names(all: &Operations, service: &str, entry: impl Fn(&ArcStr, SpanKind) -> Json) -> Vec<Json> {
-    all.get(service).into_iter().flatten().map(|(name, kind)| entry(name, *kind)).collect()
+    fn by_id(&self, id: u64) -> Option<Trace> {
+        by_id(self.world, self.jaeger, id)
+    }
+
+    fn dependencies(&self) -> BTreeMap<(ArcStr, ArcStr), i64> {
+        dependencies(self.world, self.jaeger)
+    }
 }
 
 /// Requests looked at for lists of names: enough to meet every kind of request.
@@ -86,7 +66,7 @@ fn operations(world: &World, jaeger: RunId) -> Operations {
     let mut found = Operations::new();
     visit(world, jaeger, (SimTime::ZERO, world.now), SAMPLE, &mut |seen| {
         for span in seen.spans.iter().filter(|span| span.sink == Some(jaeger)) {
-            found.entry(span.service.clone()).or_default().entry(span.operation.clone()).or_insert(span.kind);
+            found.entry(span.service.clone()).or_default().entry(span.operation.clone()).or_insert(span.kind.text());
         }
         true
     });
@@ -94,7 +74,7 @@ fn operations(world: &World, jaeger: RunId) -> Operations {
 }
 
 /// Who calls whom how often, in the requests that were looked at.
-fn dependencies(world: &World, jaeger: RunId) -> Vec<Json> {
+fn dependencies(world: &World, jaeger: RunId) -> BTreeMap<(ArcStr, ArcStr), i64> {
     let mut calls: BTreeMap<(ArcStr, ArcStr), i64> = BTreeMap::new();
     visit(world, jaeger, (SimTime::ZERO, world.now), SAMPLE, &mut |seen| {
         for span in &seen.spans {
@@ -105,7 +85,7 @@ fn dependencies(world: &World, jaeger: RunId) -> Vec<Json> {
         }
         true
     });
-    calls.into_iter().map(|((parent, child), count)| object! { "parent" => parent, "child" => child, "callCount" => count }).collect()
+    calls
 }
 
 /// The traces that a Jaeger process finds, oldest first.
@@ -242,29 +222,8 @@ fn process(world: &World, span: &Walked) -> Arc<Process> {
     Arc::new(Process { service: span.service.clone(), tags: tags.map(|(key, value)| (ArcStr::from(key), value)).into() })
 }
 
-/// The tags of a span; those of the sampler on the root alone.
+/// The tags of a span.
 fn tags(span: &Walked, url: Option<ArcStr>, sampled: Option<f64>) -> Vec<(ArcStr, Tag)> {
-    let mut tags: Vec<(ArcStr, Tag)> = Vec::with_capacity(8);
-    let mut set = |key: &str, tag: Tag| tags.push((key.into(), tag));
-    if let Some(ratio) = sampled {
-        set("sampler.type", Tag::Text("probabilistic".into()));
-        set("sampler.param", Tag::Float(ratio));
-    }
-    set("span.kind", Tag::Text(kind_text(span.kind).into()));
-    match span.kind {
-        SpanKind::HttpServer => {
-            set("http.method", Tag::Text(span.operation.split(' ').nth(1).unwrap_or("GET").into()));
-            set("http.url", Tag::Text(url.unwrap_or_default()));
-            set("component", Tag::Text("net/http".into()));
-            set("http.status_code", Tag::Int(span.status.map_or(0, i64::from)));
-        }
-        SpanKind::RpcServer | SpanKind::RpcClient => set("component", Tag::Text("gRPC".into())),
-        SpanKind::Store => {}
-    }
-    if span.error.is_some() {
-        set("error", Tag::Bool(true));
-    }
-    set("internal.span.format", Tag::Text("jaeger".into()));
-    tags.extend(span.tags.iter().map(|(key, value)| (key.clone(), Tag::Text(value.clone()))));
-    tags
+    let (kind, operation, status, failed) = (span.kind, span.operation.as_str(), span.status, span.error.is_some());
+    Facts { kind, operation, url, status, failed, sampled, more: &span.tags }.tags()
 }

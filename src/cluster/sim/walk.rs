@@ -9,8 +9,10 @@
 use super::graph::outcome::{Dist, Ended, Outcome};
 use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Visits, Way, Work};
 use super::history::RunId;
-use crate::app::{Handler, OnError, Then};
+use crate::app::rules::{self, Reaction};
+use crate::app::{Handler, OnError};
 use crate::rng::{Key, Stream};
+use crate::telemetry::SpanKind;
 use crate::time::SimTime;
 use arcstr::ArcStr;
 use std::sync::OnceLock;
@@ -125,19 +127,6 @@ pub struct Span {
     pub status: Option<u16>,
     /// Further tags.
     pub tags: Vec<(ArcStr, ArcStr)>,
-}
-
-/// What a span stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanKind {
-    /// An HTTP request, served.
-    HttpServer,
-    /// A call, served.
-    RpcServer,
-    /// A call, made.
-    RpcClient,
-    /// A request to a store.
-    Store,
 }
 
 /// Walks the `entry`th root of a graph from the client's side, starting at `at`.
@@ -417,15 +406,7 @@ impl<'g> Walker<'g> {
             return key.to_string().into();
         }
         let Some((wanted, all)) = act.keyspace else { return ArcStr::new() };
-        let count = wanted as usize;
-        let mut keys: Vec<u64> = Vec::with_capacity(count);
-        while keys.len() < count {
-            let key = 1 + self.stream.below(all);
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        keys.iter().map(u64::to_string).collect::<Vec<_>>().join(" ").into()
+        rules::quoted_keys(&rules::draw_keys(&mut self.stream, (wanted, all)))
     }
 
     /// Requests that a cache has served by `at`.
@@ -441,7 +422,7 @@ impl<'g> Walker<'g> {
         match self.graph.end(outcome) {
             Ended::Served | Ended::Answered { .. } => None,
             Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
-            Ended::Hung { .. } => Some(arcstr::literal!("rpc error: code = Canceled desc = context canceled")),
+            Ended::Hung { .. } => Some(rules::CANCELLED),
         }
     }
 
@@ -449,14 +430,9 @@ impl<'g> Walker<'g> {
     fn react(&mut self, rule: &OnError, hung: bool, failure: Option<(ArcStr, ArcStr)>, at: SimTime, vertex: usize) {
         let (Some((error, keys)), Some(found)) = (failure, self.graph.vertices.get(vertex)) else { return };
         let at = at.min(self.deadline);
-        let value = |name: &str| match name {
-            "error" => Some(error.clone()),
-            "keys" => Some(keys.clone()),
-            _ => found.instance.named(name).cloned(),
-        };
-        let text = rule.log.as_ref().map(|line| line.render(at, &value));
-        match (rule.then, text) {
-            (Then::Exit(code), text) if !hung => {
+        let text = found.instance.complaint(rule, at, &error, &keys);
+        match (rules::reaction(rule, hung), text) {
+            (Reaction::Exit(code), text) => {
                 self.crash.get_or_insert(Crash { at, run: found.run, lines: text.into_iter().collect(), code });
             }
             (_, Some(text)) => {

@@ -1,12 +1,12 @@
 //! From programs and connections to a [`Graph`].
 
 use super::super::history::RunId;
-use super::super::network::pool::patience;
 use super::super::network::rules::{Path, between};
 use super::super::network::{self, Connection, Origin, Peer, Picture, Reach, StoreLink, Transport, Wire};
 use super::super::programs;
 use super::super::world::World;
 use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Time, Vertex, Way, Work};
+use crate::app::rules::{self, patience};
 use crate::app::{Call, Callee, Instance, OnError, Step, StoreCall, Then};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
@@ -221,8 +221,7 @@ impl<'w> Builder<'w> {
             Way::Served { path, .. } => path.later_than(timeout),
             _ => 0.0,
         };
-        let error = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
-        let expired = self.failed(error, at);
+        let expired = self.failed(rules::DEADLINE, at);
         let mut timed = Dist::default();
         for (outcome, p) in dist.iter() {
             if matches!(self.ends.get(usize::from(outcome.ended)), Some(Ended::Hung { .. })) {
@@ -258,9 +257,7 @@ impl<'w> Builder<'w> {
     /// An outcome of a callee as its caller sees it: gRPC wraps errors that are none of its own.
     fn across(&mut self, outcome: Outcome) -> Outcome {
         let wrapped = match self.ends.get(usize::from(outcome.ended)) {
-            Some(Ended::Failed { error, at }) if !error.starts_with("rpc error:") => {
-                Some((format!("rpc error: code = Unknown desc = {error}"), at.clone()))
-            }
+            Some(Ended::Failed { error, at }) if !error.starts_with("rpc error:") => Some((rules::across(error), at.clone())),
             _ => None,
         };
         match wrapped {
@@ -287,7 +284,7 @@ impl<'w> Builder<'w> {
         let noisy = outcome.noisy || rule.log.is_some();
         match rule.then {
             Then::Exit(_) if !hung => {
-                let closing = self.failed("rpc error: code = Unavailable desc = transport is closing", at);
+                let closing = self.failed(rules::CLOSING, at);
                 Outcome { ended: closing.ended, noisy: outcome.noisy, crash: true }
             }
             Then::Ignore if !hung => Outcome { ended: 0, noisy, ..outcome },
@@ -297,13 +294,13 @@ impl<'w> Builder<'w> {
 
     fn registered(&mut self, run: RunId, name: &ArcStr, call: &Call, at: &ArcStr) -> Vec<Way> {
         let at_once = Duration::from_micros(40);
-        let unavailable = |builder: &mut Self, why: &str| {
-            let outcome = builder.failed(format!("rpc error: code = Unavailable desc = {why}"), at);
+        let unavailable = |builder: &mut Self, error: ArcStr| {
+            let outcome = builder.failed(error, at);
             vec![Way::Fails { outcome, after: at_once }]
         };
         match network::picture(self.world, run, name) {
-            Picture::NoAddress => unavailable(self, "there is no address available"),
-            Picture::NoConnection => unavailable(self, "there is no connection available"),
+            Picture::NoAddress => unavailable(self, rules::NO_ADDRESS),
+            Picture::NoConnection => unavailable(self, rules::NO_CONNECTION),
             Picture::Live(peers) => {
                 let way = |(peer, flows): (RunId, bool)| {
                     let path = between(self.world, run, peer);
@@ -325,8 +322,7 @@ impl<'w> Builder<'w> {
         match found {
             Some((operation, instance)) => self.served(peer, instance, Work::Operation(operation), path),
             None => {
-                let service = call.operation.trim_start_matches('/').split('/').next().unwrap_or_default();
-                let outcome = self.failed(format!("rpc error: code = Unimplemented desc = unknown service {service}"), at);
+                let outcome = self.failed(rules::unimplemented(&call.operation), at);
                 Way::Fails { outcome, after: Duration::from_micros(500) }
             }
         }
@@ -335,7 +331,7 @@ impl<'w> Builder<'w> {
     fn addressed(&mut self, run: RunId, instance: &Instance, setting: usize, call: &Call, at: &ArcStr) -> Vec<Way> {
         self.dials = true;
         let Some((host, port)) = instance.address(setting) else {
-            let outcome = self.failed(format!("dial tcp: address {}: missing port in address", instance.setting(setting)), at);
+            let outcome = self.failed(instance.no_address(setting), at);
             return vec![Way::Fails { outcome, after: Duration::ZERO }];
         };
         let from = network::origin(self.world, run);
@@ -370,8 +366,7 @@ impl<'w> Builder<'w> {
             }
         }
         let (span, tags, on_error) = (call.span.clone(), call.tags.clone(), call.on_error.clone());
-        let whole = |x: f64, most: f64| libm::round(x.clamp(1.0, most.max(1.0)));
-        let keyspace = call.miss.as_ref().map(|miss| (whole(miss.per_request, miss.keys) as u32, whole(miss.keys, 1e9) as u64));
+        let keyspace = rules::keyspace(call);
         let mut act =
             StoreAct { span, tags, time: Time::new(call.time), on_error, keyspace, store, way, miss: None, dist: Dist::default() };
         act.dist = match &act.way {
@@ -398,7 +393,7 @@ impl<'w> Builder<'w> {
             StoreWay::Fails { error, outcome: builder.ruled(failed, &call.on_error, at), after }
         };
         match network::store_link(self.world, run, call.target) {
-            None => (fails(self, arcstr::literal!("no reachable servers"), Duration::ZERO), None),
+            None => (fails(self, rules::NO_SERVERS, Duration::ZERO), None),
             Some(StoreLink::Broken(error, after)) => {
                 self.slow |= after > Duration::from_millis(500);
                 (fails(self, error, after), None)

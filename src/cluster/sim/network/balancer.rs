@@ -13,6 +13,7 @@ use super::super::world::{Event, World};
 use super::rules::{RETRANSMIT_LIMIT, next_retransmission};
 use super::{Connection, Origin, Reach, Transport, Work, connect};
 use crate::app::Follow;
+use crate::app::rules::Pauses;
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -246,10 +247,9 @@ fn lost(world: &mut World, key: &(RunId, ArcStr), from: &Origin, address: &ArcSt
 /// The first attempt to connect at or after `after`, when attempts began at `since`.
 fn next_attempt(seed: u64, run: RunId, address: &str, since: SimTime, after: SimTime) -> SimTime {
     let mut stream = RandomKey::new(seed).part("reconnect").number(run.0).part(address).number(since.as_nanos()).stream();
-    let (mut at, mut pause_s) = (since, 1.0_f64);
+    let (mut at, mut pauses) = (since, Pauses::default());
     while at < after {
-        at += Duration::from_secs_f64(pause_s * stream.range(0.8, 1.2));
-        pause_s = (pause_s * 1.6).min(120.0);
+        at += pauses.next(&mut stream);
     }
     at
 }

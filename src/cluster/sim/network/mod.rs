@@ -30,6 +30,7 @@ pub use socket::{Socket, Wire};
 use super::history::RunId;
 use super::store::{Change, Kind};
 use super::world::{Event, World};
+use crate::app::rules::NotOpen;
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -215,13 +216,20 @@ impl Connection {
 
     /// The text of Go's `net.OpError` for this connection: `dial tcp IP:PORT: connect: connection refused`. `None` when it is accepted.
     pub fn dial_error(&self, host: &str, timed_out: &str) -> Option<String> {
-        let (address, port) = (&self.address, self.port);
+        match (self.not_open()?, timed_out) {
+            (NotOpen::TimedOut(address), text) => Some(format!("dial tcp {address}:{}: {text}", self.port)),
+            (why, _) => Some(why.dial_error(host, self.port)),
+        }
+    }
+
+    /// Why it is not accepted, if it is not.
+    pub fn not_open(&self) -> Option<NotOpen> {
         match self.reach {
             Reach::Peer(_) => None,
-            Reach::Refused => Some(format!("dial tcp {address}:{port}: connect: connection refused")),
-            Reach::Silence => Some(format!("dial tcp {address}:{port}: {timed_out}")),
-            Reach::NoName => Some(format!("dial tcp: lookup {host} on {}:53: no such host", dns::SERVER)),
-            Reach::NoResolver => Some(format!("dial tcp: lookup {host}: i/o timeout")),
+            Reach::Refused => Some(NotOpen::Refused(self.address.clone())),
+            Reach::Silence => Some(NotOpen::TimedOut(self.address.clone())),
+            Reach::NoName => Some(NotOpen::NoName(dns::SERVER.into())),
+            Reach::NoResolver => Some(NotOpen::NoResolver),
         }
     }
 }

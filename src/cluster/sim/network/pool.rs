@@ -11,6 +11,7 @@ use super::super::programs;
 use super::super::world::World;
 use super::balancer::origin;
 use super::{Connection, Peer, Reach, Transport, connect, rules};
+use crate::app::rules::NO_SERVERS;
 use crate::app::{Instance, Protocol, Step};
 use arcstr::ArcStr;
 use imbl::{OrdMap, Vector};
@@ -80,7 +81,7 @@ fn stores_of(instance: &Instance) -> Vector<Held> {
     bodies.for_each(|steps| collect(steps, &mut targets));
     let open = |(setting, protocol): (usize, Protocol)| {
         let (host, port) = instance.address(setting)?;
-        let link = StoreLink::Broken(arcstr::literal!("no reachable servers"), Duration::ZERO);
+        let link = StoreLink::Broken(NO_SERVERS, Duration::ZERO);
         Some(Held { setting, protocol, host: host.into(), port, address: None, link })
     };
     targets.into_iter().filter_map(open).collect()
@@ -124,33 +125,16 @@ fn alive(world: &World, run: RunId) -> bool {
 }
 
 fn link_of(connection: &Connection, held: &Held) -> StoreLink {
-    let refusal = || connection.dial_error(&held.host, "i/o timeout").unwrap_or_default();
-    match (&connection.reach, held.protocol) {
-        (Reach::Peer(Peer::Process { run, socket, .. }), protocol) if socket.wire.answers(protocol) => {
+    match (connection.not_open(), &connection.reach, held.protocol) {
+        (_, Reach::Peer(Peer::Process { run, socket, .. }), protocol) if socket.wire.answers(protocol) => {
             StoreLink::Open(*run, connection.path)
         }
-        (Reach::Peer(_), Protocol::Mongo) => StoreLink::Broken(arcstr::literal!("no reachable servers"), Duration::from_secs(10)),
-        (Reach::Peer(_), _) => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_millis(1)),
-        (Reach::NoName | Reach::NoResolver, Protocol::Memcached) => {
-            StoreLink::Broken(arcstr::literal!("memcache: no servers configured or available"), Duration::ZERO)
+        (Some(why), ..) => {
+            let (error, after) = why.store_error(held.protocol, &held.host, connection.port);
+            StoreLink::Broken(error, after)
         }
-        (Reach::Silence, Protocol::Memcached) => {
-            let error = format!("memcache: connect timeout to {}:{}", connection.address, connection.port);
-            StoreLink::Broken(error.into(), patience(Protocol::Memcached))
-        }
-        (_, Protocol::Mongo) => StoreLink::Broken(arcstr::literal!("no reachable servers"), Duration::from_secs(10)),
-        (Reach::Silence, _) => StoreLink::Broken(refusal().into(), patience(held.protocol)),
-        _ => StoreLink::Broken(refusal().into(), Duration::from_micros(300)),
-    }
-}
-
-/// How long a client of a store waits for an answer before it gives up.
-pub fn patience(protocol: Protocol) -> Duration {
-    match protocol {
-        // The applications set two seconds (`GetMemCTimeout 2`); mgo's own default is a minute.
-        Protocol::Memcached => Duration::from_secs(2),
-        Protocol::Mongo => Duration::from_secs(60),
-        _ => Duration::from_secs(30),
+        (None, _, Protocol::Mongo) => StoreLink::Broken(NO_SERVERS, Duration::from_secs(10)),
+        (None, ..) => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_millis(1)),
     }
 }
 

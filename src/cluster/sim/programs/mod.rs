@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::history::{Launch, RunId};
 use super::world::{Event, World};
 use super::{kubelet, network};
+use crate::app::consul::Registry;
 use crate::app::mongo::Database;
 use crate::app::{Access, Behaviour, Credentials, Instance, OnTerm, Outcome, Startup};
 use crate::cluster::{HttpReply, HttpRequest};
@@ -30,7 +31,7 @@ use std::time::Duration;
 pub struct State {
     processes: OrdMap<RunId, Process>,
     databases: OrdMap<ArcStr, Arc<Database>>,
-    registries: OrdMap<RunId, consul::Registry>,
+    registries: OrdMap<RunId, Registry>,
     /// Files of containers in which something was changed by hand.
     files: OrdMap<RunId, Arc<Vfs>>,
 }
@@ -124,7 +125,7 @@ pub fn start(world: &mut World, run: RunId) {
     match behaviour {
         Behaviour::Mongo => delay += mongo::prepare(world, run),
         Behaviour::Consul => {
-            world.programs.registries.insert(run, consul::Registry::default());
+            world.programs.registries.insert(run, Registry::default());
         }
         _ => {}
     }
@@ -260,6 +261,6 @@ fn host_name(launch: &Launch) -> ArcStr {
 impl State {
     /// Gives registrations the names of an episode.
     pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
-        super::rename::each(&mut self.registries, |registry| registry.rename(names));
+        super::rename::each(&mut self.registries, |registry| registry.rename(&|text| names.text(text)));
     }
 }

@@ -4,6 +4,8 @@
 //! changes, at the next instant at which the program would have tried.
 
 use super::{Process, Work, consul, host_name, launch, mongo, uuid};
+use crate::app::consul::Registration;
+use crate::app::rules;
 use crate::app::{Behaviour, Dial, Effect, Outcome, Protocol, Query, Register, Seed, Start};
 use crate::cluster::sim::history::RunId;
 use crate::cluster::sim::kubelet;
@@ -170,16 +172,8 @@ fn begin_dial(world: &mut World, run: RunId, dial: &Dial) -> Option<Outcome> {
     if let Some(peer) = answering(world, run, dial) {
         return dialled(world, run, dial, peer);
     }
-    let error = dial_error(dial);
+    let error = rules::unreachable(dial.protocol);
     later(world, run, deadline - now, Outcome::Unreachable(error))
-}
-
-/// The error of a dial that found nobody in time.
-fn dial_error(dial: &Dial) -> ArcStr {
-    match dial.protocol {
-        Protocol::Mongo => arcstr::literal!("no reachable servers"),
-        _ => arcstr::literal!("i/o timeout"),
-    }
 }
 
 /// The process that answers a dial and speaks its protocol.
@@ -294,7 +288,7 @@ fn enrol(world: &mut World, run: RunId, register: &Register) -> Option<Outcome> 
     let mut stream = world.draw("register");
     let after = Duration::from_micros(2_000 + stream.below(4_000));
     if let Some(registry) = connection.run().filter(|peer| world.programs.registries.contains_key(peer)) {
-        let registration = consul::Registration { id: uuid(world, run), name: register.name.clone(), address: launch.pod_ip.clone(), port };
+        let registration = Registration { id: uuid(world, run), name: register.name.clone(), address: launch.pod_ip.clone(), port };
         consul::register(world, registry, registration);
         return later(world, run, after, Outcome::Done);
     }
