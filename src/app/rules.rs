@@ -51,8 +51,15 @@ impl NotOpen {
         match self {
             NotOpen::Refused(address) => format!("dial tcp {address}:{port}: connect: connection refused"),
             NotOpen::TimedOut(address) => format!("dial tcp {address}:{port}: i/o timeout"),
-            NotOpen::NoName(server) => format!("dial tcp: lookup {host} on {server}:53: no such host"),
-            NotOpen::NoResolver => format!("dial tcp: lookup {host}: i/o timeout"),
+            NotOpen::NoName(_) | NotOpen::NoResolver => format!("dial tcp: {}", self.lookup_error(host)),
+        }
+    }
+
+    /// The text of Go's `net.DNSError`.
+    pub fn lookup_error(&self, host: &str) -> String {
+        match self {
+            NotOpen::NoName(server) => format!("lookup {host} on {server}:53: no such host"),
+            _ => format!("lookup {host}: i/o timeout"),
         }
     }
 
