@@ -2,8 +2,11 @@
 
 use aiopslab::testbed::{self, Place, tools};
 
-/// Parts of the program that are called by name: `testbed NAME …`. Each gets the arguments after its name and gives an exit code.
-const PARTS: &[(&str, fn(&[String]) -> i32)] = &[];
+/// A part gets the arguments after its name and gives an exit code.
+type Part = fn(&[String]) -> i32;
+
+/// Parts of the program that are called by name: `testbed NAME …`.
+const PARTS: &[(&str, Part)] = &[];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

@@ -18,8 +18,6 @@ pub struct Asked {
     pub method: String,
     /// Path with query.
     pub path: String,
-    /// Content type.
-    pub kind: String,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -76,10 +74,9 @@ where
         let answer = &answer;
         async move {
             let (head, body) = request.into_parts();
-            let kind = head.headers.get(hyper::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
             let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
             let asked = match Limited::new(body, MOST).collect().await {
-                Ok(body) => Asked { method: head.method.to_string(), path, kind, body: body.to_bytes().to_vec() },
+                Ok(body) => Asked { method: head.method.to_string(), path, body: body.to_bytes().to_vec() },
                 Err(_) => return Ok::<_, Infallible>(response(Answer::error(413, "Request Entity Too Large"))),
             };
             Ok(response(answer(asked).await))

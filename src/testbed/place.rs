@@ -46,6 +46,8 @@ pub struct Place {
     pub output: Output,
     /// Whether it takes signals.
     pub signals: bool,
+    /// Ends it from outside, as SIGKILL does.
+    pub kill: Arc<tokio::sync::Notify>,
 }
 
 impl Place {
@@ -70,6 +72,7 @@ impl Place {
             names: Names::System,
             output: Output::Stdout,
             signals: true,
+            kill: Arc::default(),
         })
     }
 

@@ -132,6 +132,11 @@ async fn run(place: Place, instance: Instance) -> i32 {
         ends,
     });
     take_signals(&role);
+    let killed = role.clone();
+    tokio::spawn(async move {
+        killed.place.kill.notified().await;
+        killed.exit(137);
+    });
     role.tracer.start(&role.place);
     let starting = role.clone();
     tokio::spawn(async move { start(&starting).await });

@@ -34,4 +34,8 @@ mod recorded_objects;
 mod rollout;
 mod scheduling;
 mod shop;
+#[cfg(feature = "testbed")]
+mod testbed;
+#[cfg(feature = "testbed")]
+mod testbed_fixture;
 mod tidy;
