@@ -25,6 +25,7 @@ from aiopslab.errors import (
     SnapshotError,
     TrajectoryError,
 )
+from aiopslab.live import LiveCluster
 from aiopslab.problems import Problem, list_problems, list_suites, show_problem
 from aiopslab.registration import make, register_all
 from aiopslab.rewards import RewardConfig
@@ -38,6 +39,7 @@ __all__ = [
     "AiopsError",
     "ClusterUnavailable",
     "InvalidConfig",
+    "LiveCluster",
     "MissingRights",
     "Problem",
     "ProblemNotFound",

@@ -1,6 +1,6 @@
 """The command line: list, show, run and replay problems.
 
-Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``) or a replay differs, 2 bad usage or input,
+Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``), a replay differs or ``doctor`` found something, 2 bad usage or input,
 3 the cluster is unavailable.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiopslab
-from aiopslab import report
+from aiopslab import doctor, report
 from aiopslab.errors import AiopsError, ClusterUnavailable, TrajectoryError
 
 __all__ = ["main"]
@@ -69,15 +69,43 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("problem", metavar="ID")
     run.add_argument("--agent", default="runbook", choices=sorted(aiopslab.agents.AGENTS), help="who plays (default: runbook)")
     run.add_argument("--seed", type=int, default=0, help="seed of the episode (default: 0)")
-    run.add_argument("--cluster", default="sim", help="where it runs (default: sim)")
+    run.add_argument("--cluster", default="sim", choices=("sim", "live"), help="where it runs (default: sim)")
+    _add_live(run)
     run.add_argument("--max-steps", type=int, default=30, help="steps until the episode is cut off (default: 30)")
     run.add_argument("--strict", action="store_true", help="AIOpsLab's own answer keys, grammar and names")
     run.add_argument("--output", metavar="FILE", help="where the trajectory goes (default: runs/ID/SEED-AGENT.jsonl)")
     run.add_argument("--check", action="store_true", help="exit with 1 when the problem was not solved")
     run.add_argument("--full", action="store_true", help="print observations whole")
+    check = add("doctor", _doctor, "Look at the environments on a live cluster.", "aiopslab doctor --repair")
+    check.add_argument("--repair", action="store_true", help="put right what nobody holds")
+    _add_live(check)
     replay = add("replay", _replay, "Play a recorded trajectory again and compare bytes.", "aiopslab replay runs/x/0-oracle.jsonl")
     replay.add_argument("file", metavar="FILE")
     return parser
+
+
+def _add_live(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--kubeconfig", metavar="FILE", help="of the live cluster (default: where kubectl looks)")
+    command.add_argument("--context", help="context of the kubeconfig")
+    command.add_argument("--suffix", help="ends the names of the environment on a live cluster")
+    command.add_argument("--cpu-scale", type=float, default=1.0, help="factor on CPU requests on a live cluster")
+    command.add_argument("--delete", action="store_true", help="delete the environment on a live cluster at the end")
+
+
+def _live(arguments: argparse.Namespace) -> aiopslab.LiveCluster:
+    return aiopslab.LiveCluster(
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
+        suffix=arguments.suffix,
+        cpu_scale=arguments.cpu_scale,
+        on_close="delete" if arguments.delete else "keep",
+    )
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    found = doctor.examine(_live(arguments), repair=arguments.repair, envs=arguments.envs)
+    print(json.dumps(found) if arguments.json else doctor.page(found))
+    return 0 if doctor.is_well(found) else 1
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -103,7 +131,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     env = aiopslab.make(
         arguments.problem,
-        cluster=arguments.cluster,
+        cluster=_live(arguments) if arguments.cluster == "live" else arguments.cluster,
         max_steps=arguments.max_steps,
         strict=arguments.strict,
         envs=arguments.envs,
@@ -116,7 +144,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         shown.begin(aiopslab.show_problem(arguments.problem, arguments.envs), arguments.agent, arguments.seed)
         on_step = shown.step
-    trajectory = aiopslab.rollout(env, agent, arguments.seed, on_step)
+    try:
+        trajectory = aiopslab.rollout(env, agent, arguments.seed, on_step)
+    finally:
+        env.close()
     default = Path("runs") / arguments.problem / f"{arguments.seed}-{arguments.agent}.jsonl"
     path = trajectory.save(arguments.output or default)
     if arguments.json:

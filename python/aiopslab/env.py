@@ -11,6 +11,7 @@ import gymnasium
 
 from aiopslab import _core
 from aiopslab.errors import InvalidConfig
+from aiopslab.live import LiveCluster
 from aiopslab.problems import Problem, show_problem
 from aiopslab.rewards import RewardConfig
 from aiopslab.spaces import TextSpace, ToolCallSpace
@@ -49,7 +50,8 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
 
     Args:
         problem: Id of the problem.
-        cluster: Where it runs; ``"sim"``.
+        cluster: Where it runs: ``"sim"``, ``"live"`` (what kubectl would reach), or a :class:`aiopslab.LiveCluster`. On a live cluster an
+            episode takes real time, ``fork``, ``snapshot`` and ``restore`` are not possible, and the environment has to be closed.
         obs_mode: ``"text"``.
         action_mode: ``"text"`` or ``"tool"``.
         max_steps: Steps until truncation, at least 1.
@@ -73,7 +75,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         self,
         problem: str,
         *,
-        cluster: str = "sim",
+        cluster: str | LiveCluster = "sim",
         obs_mode: str = "text",
         action_mode: str = "text",
         max_steps: int = 30,
@@ -86,7 +88,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         allow_oracle: bool = False,
         agent: str | None = None,
     ) -> None:
-        _one_of("cluster", cluster, ("sim",))
+        live = LiveCluster.parse(cluster)
         _one_of("obs_mode", obs_mode, ("text",))
         _one_of("action_mode", action_mode, ("text", "tool"))
         if isinstance(reward, str):
@@ -119,6 +121,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "strict": strict,
             "reward": reward.to_options() if isinstance(reward, RewardConfig) else reward,
             "agent": agent,
+            "cluster": "sim" if live is None else {"live": live.to_options()},
         }
         self._core = _core.Session(problem, json.dumps(options), self._arguments["envs"])
         self.problem: Problem = show_problem(problem, envs)
@@ -143,6 +146,8 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
 
         Raises:
             ResetFailed: The baseline was not healthy, the fault did not take effect, or no symptom can be observed.
+            ClusterUnavailable: The live cluster cannot be reached, or another process holds the environment.
+            MissingRights: The live cluster does not grant what the environment or the fault needs; the message names it.
         """
         super().reset(seed=seed)
         if options:
@@ -182,6 +187,14 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         result = self._core.step_tool(name, json.dumps(arguments or {}))
         self._frame(f"> {name}({arguments or {}})\n{result[0]}")
         return str(result[0])
+
+    def close(self) -> None:
+        """Ends the episode. On a live cluster the application is put back or deleted, as configured, and the lease is given back.
+
+        Raises:
+            AiopsError: What could not be put back; ``aiopslab doctor --repair`` tries again.
+        """
+        self._core.close()
 
     def fork(self) -> AIOpsEnv:
         """An independent copy of the environment in the middle of its episode; copies share what neither has changed."""

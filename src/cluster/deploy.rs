@@ -34,7 +34,7 @@ pub fn deploy(cluster: &mut dyn Cluster, app: &App, strict: bool) -> Result<(), 
 }
 
 /// The objects to deploy; in strict mode AIOpsLab's own replace ours of the same kind and name.
-fn objects(app: &App, strict: bool) -> Vec<Json> {
+pub(super) fn objects(app: &App, strict: bool) -> Vec<Json> {
     let key = |object: &Json| (object.get("kind").text().to_owned(), object.at(&["metadata", "name"]).text().to_owned());
     let theirs: &[Json] = if strict { &app.strict_manifests } else { &[] };
     let ours = app.manifests.iter().map(|own| theirs.iter().find(|object| key(object) == key(own)).unwrap_or(own));
@@ -55,7 +55,7 @@ fn create(cluster: &mut dyn Cluster, namespace: &str, manifest: &Json) -> Result
 }
 
 /// The manifest with the annotation that a later `kubectl apply` compares with.
-fn applied(manifest: &Json, namespace: Option<&str>) -> Json {
+pub(super) fn applied(manifest: &Json, namespace: Option<&str>) -> Json {
     let mut object = manifest.clone();
     if let Some(namespace) = namespace {
         object.set_at(&["metadata", "namespace"], namespace);

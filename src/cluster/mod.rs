@@ -14,6 +14,9 @@ use std::time::Duration;
 pub mod client;
 pub mod deploy;
 pub mod disturbance;
+pub mod environment;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod sim;
 
 /// A Kubernetes cluster with an application on it.

@@ -50,6 +50,14 @@ pub enum FaultError {
         /// Its answer.
         error: ApiError,
     },
+    /// The cluster does not let us.
+    #[error("fault {fault} needs rights that are missing: {}", missing.join(", "))]
+    MissingRights {
+        /// The fault's kind.
+        fault: &'static str,
+        /// The rights.
+        missing: Vec<String>,
+    },
     /// The object is not as the recipe expects it.
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected {
@@ -113,6 +121,10 @@ impl Fault {
     /// # Errors
     /// When the API server refuses or the object is not as expected; nothing was changed then.
     pub fn inject(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Undo, FaultError> {
+        let missing: Vec<String> = self.rights(namespace).iter().filter(|right| !cluster.can(right)).map(ToString::to_string).collect();
+        if !missing.is_empty() {
+            return Err(FaultError::MissingRights { fault: self.kind(), missing });
+        }
         match self {
             Fault::SetImage(fault) => fault.inject(cluster, namespace),
             Fault::SetCommand(fault) => fault.inject(cluster, namespace),

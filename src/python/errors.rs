@@ -1,5 +1,6 @@
 //! The tree of Python exceptions, and which of them each error of the core becomes.
 
+use crate::fault::FaultError;
 use crate::problem::RegistryError;
 use crate::session::{OptionsError, ResetError, SessionError, SnapshotError as CoreSnapshotError};
 use pyo3::create_exception;
@@ -55,13 +56,24 @@ impl From<OptionsError> for Failure {
 
 impl From<ResetError> for Failure {
     fn from(error: ResetError) -> Self {
-        Failure(ResetFailed::new_err(error.to_string()))
+        let text = error.to_string();
+        Failure(match error {
+            ResetError::Unavailable(_) => ClusterUnavailable::new_err(text),
+            ResetError::MissingRights(_) | ResetError::Fault { source: FaultError::MissingRights { .. }, .. } => {
+                MissingRights::new_err(text)
+            }
+            _ => ResetFailed::new_err(text),
+        })
     }
 }
 
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Self {
-        Failure(AiopsError::new_err(error.to_string()))
+        let text = error.to_string();
+        Failure(match error {
+            SessionError::Environment(_) => ClusterUnavailable::new_err(text),
+            _ => AiopsError::new_err(text),
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::object::Json;
 use crate::problem::{Problem, Registry};
 use crate::session::{self, Info, Options, Step};
 use crate::trajectory::Action;
-use errors::{Failure, ResetFailed, TrajectoryError};
+use errors::{Failure, TrajectoryError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Session {
     }
 
     fn reset<'py>(&self, py: Python<'py>, seed: u64) -> PyResult<(String, Bound<'py, PyDict>)> {
-        let (observation, first) = self.with(py, |session| session.reset(seed)).map_err(|error| ResetFailed::new_err(error.to_string()))?;
+        let (observation, first) = self.with(py, |session| session.reset(seed)).map_err(Failure::from)?;
         Ok((observation, info(py, &first)?))
     }
 
@@ -61,6 +61,10 @@ impl Session {
         let arguments = Json::parse(arguments).unwrap_or(Json::Null);
         let step = self.with(py, |session| session.step(Action::Tool { name, arguments })).map_err(Failure::from)?;
         stepped(py, step)
+    }
+
+    fn close(&self, py: Python<'_>) -> Result<(), Failure> {
+        Ok(self.with(py, session::Session::close)?)
     }
 
     fn in_progress(&self, py: Python<'_>) -> bool {
@@ -144,6 +148,16 @@ fn replay(py: Python<'_>, trajectory: &str, envs: Option<&str>) -> PyResult<Stri
     py.detach(|| session::replay(&registry, trajectory)).map_err(|error| TrajectoryError::new_err(error.to_string()))
 }
 
+#[pyfunction]
+#[pyo3(signature = (config, repair, envs))]
+fn doctor(py: Python<'_>, config: &str, repair: bool, envs: Option<&str>) -> Result<String, Failure> {
+    let registry = registry(envs)?;
+    let options = Options::parse(&format!(r#"{{"cluster": {{"live": {config}}}}}"#))?;
+    let session::ClusterChoice::Live(config) = options.cluster else { return Ok(String::new()) };
+    let report = py.detach(|| crate::cluster::live::doctor::examine(&config, registry.catalog(), repair));
+    Ok(report.map_err(session::ResetError::from)?.to_compact())
+}
+
 /// The module's contents.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -153,5 +167,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(show_problem, module)?)?;
     module.add_function(wrap_pyfunction!(list_suites, module)?)?;
     module.add_function(wrap_pyfunction!(replay, module)?)?;
+    module.add_function(wrap_pyfunction!(doctor, module)?)?;
     errors::add_to(module)
 }

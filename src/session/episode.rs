@@ -2,6 +2,7 @@
 
 use super::options::Options;
 use super::reset::{self, ResetError};
+use super::worlds::Worlds;
 use super::{grade_json, prompt};
 use crate::cluster::deploy::is_available;
 use crate::cluster::{ApiRequest, Cluster, Identity, Unsupported};
@@ -90,6 +91,8 @@ pub(super) struct Episode {
     undo: Option<Arc<Undo>>,
     first_observation: Arc<str>,
     started: SimTime,
+    /// When the last observation was taken; thinking time counts from there.
+    replied: SimTime,
     meter: Meter,
     actions: imbl::Vector<Arc<Action>>,
     recorder: Recorder,
@@ -98,20 +101,30 @@ pub(super) struct Episode {
 
 impl Episode {
     /// Begins an episode.
-    pub(super) fn begin(registry: &Registry, problem: &Arc<Problem>, options: &Options, seed: u64) -> Result<Episode, ResetError> {
-        let begun = reset::begin(registry, problem, options, seed)?;
-        let started = begun.cluster.now();
+    pub(super) fn begin(
+        worlds: &mut Worlds,
+        registry: &Registry,
+        problem: &Arc<Problem>,
+        options: &Options,
+        seed: u64,
+    ) -> Result<Episode, ResetError> {
+        let begun = reset::begin(worlds, registry, problem, options, seed)?;
+        let problem = &begun.stage.problem;
+        let started = begun.stage.cluster.now();
         let observation = prompt::first_observation(problem);
-        let header = object! {
+        let mut header = object! {
             "library" => env!("CARGO_PKG_VERSION"),
             "problem_id" => &problem.id,
             "problem_digest" => format!("{:016x}", problem.digest),
             "seed" => seed.to_string(),
             "options" => options.to_json(),
-            "cluster" => "sim",
+            "cluster" => begun.stage.kind,
             "agent" => options.agent.as_deref(),
             "observation" => &*observation,
         };
+        if !begun.stage.description.is_null() {
+            header.set("live", &begun.stage.description);
+        }
         let info = Info {
             problem_id: problem.id.to_string(),
             task: problem.task.as_str(),
@@ -129,11 +142,12 @@ impl Episode {
             seed,
             shell: workstation(started, Key::new(seed).part("shell").value()),
             tools: Arc::new(prompt::tools(problem.task)),
-            cluster: begun.cluster,
+            cluster: begun.stage.cluster,
             baseline: Arc::new(begun.baseline),
             undo: begun.undo.map(Arc::new),
             first_observation: observation.into(),
             started,
+            replied: started,
             meter: Meter::new(options.reward, 0.0),
             actions: imbl::Vector::new(),
             recorder: Recorder::new(header),
@@ -146,7 +160,8 @@ impl Episode {
 
     /// Plays one step.
     pub(super) fn step(&mut self, action: Action) -> Step {
-        let before = self.cluster.now();
+        // On a live cluster the agent's own time has passed already; only what is left of the step's is waited for.
+        let before = self.replied;
         let thought = before + Duration::from_secs_f64(self.options.step_seconds);
         self.cluster.wait(thought, &[]);
         let (reply, valid) = self.act(&action);
@@ -160,8 +175,9 @@ impl Episode {
                 ("Your solution was submitted; the episode is over.".to_owned(), Some(("submitted", self.grade(&answer))))
             }
         };
-        self.info.sim_time_s = self.cluster.now().since(self.started).as_secs_f64();
-        let spent = Spent { seconds: self.cluster.now().since(before).as_secs_f64(), valid, ready_share: self.ready_share() };
+        self.replied = self.cluster.now();
+        self.info.sim_time_s = self.replied.since(self.started).as_secs_f64();
+        let spent = Spent { seconds: self.replied.since(before).as_secs_f64(), valid, ready_share: self.ready_share() };
         self.info.reward_components = self.meter.step(spent, end.as_ref().map(|(_, grade)| grade.score));
         if let Some((reason, grade)) = &end {
             self.info.terminated_reason = Some(reason);
@@ -268,6 +284,7 @@ impl Episode {
             undo: self.undo.clone(),
             first_observation: self.first_observation.clone(),
             started: self.started,
+            replied: self.replied,
             meter: self.meter,
             actions: self.actions.clone(),
             recorder: self.recorder.clone(),
@@ -303,6 +320,16 @@ impl Episode {
 
     pub(super) fn undo(&self) -> Option<&Undo> {
         self.undo.as_deref()
+    }
+
+    /// The problem under the names that it has in this episode.
+    pub(super) fn problem(&self) -> &Arc<Problem> {
+        &self.problem
+    }
+
+    /// Whether the episode can be copied and played again.
+    pub(super) fn is_reproducible(&self) -> bool {
+        self.cluster.state_hash().is_some()
     }
 
     pub(super) fn seed(&self) -> u64 {

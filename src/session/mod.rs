@@ -16,7 +16,7 @@ mod snapshot;
 mod worlds;
 
 pub use episode::{Info, Step};
-pub use options::{Options, OptionsError};
+pub use options::{ClusterChoice, Options, OptionsError};
 pub use reset::ResetError;
 pub use snapshot::{SnapshotError, replay};
 
@@ -27,6 +27,7 @@ use crate::tool::table::Tool;
 use crate::trajectory::Action;
 use episode::Episode;
 use std::sync::Arc;
+use worlds::Worlds;
 
 /// A problem being played, one episode after another.
 pub struct Session {
@@ -34,10 +35,11 @@ pub struct Session {
     problem: Arc<Problem>,
     options: Options,
     episode: Option<Episode>,
+    worlds: Worlds,
 }
 
 /// Why a session did nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SessionError {
     /// No episode was begun.
     #[error("no episode was begun; reset first")]
@@ -48,20 +50,28 @@ pub enum SessionError {
     /// The cluster of this session cannot be copied.
     #[error(transparent)]
     Unsupported(#[from] crate::cluster::Unsupported),
+    /// The environment on a live cluster was lost, or cannot be put back.
+    #[error(transparent)]
+    Environment(#[from] crate::cluster::environment::EnvironmentError),
 }
 
 impl Session {
     /// A session of a problem; no episode is begun yet.
     pub fn new(registry: Arc<Registry>, problem: Arc<Problem>, options: Options) -> Self {
-        Session { registry, problem, options, episode: None }
+        Session { registry, problem, options, episode: None, worlds: Worlds::default() }
     }
 
     /// Begins an episode and returns its first observation.
     ///
     /// # Errors
-    /// The baseline was not healthy, the fault did not take effect, or no symptom could be observed. The session is as before.
+    /// The cluster cannot be used, the baseline was not healthy, the fault did not take effect, or no symptom could be observed. On the
+    /// simulated cluster the session is as before; on a live one there is no episode.
     pub fn reset(&mut self, seed: u64) -> Result<(String, Info), ResetError> {
-        let episode = Episode::begin(&self.registry, &self.problem, &self.options, seed)?;
+        if !matches!(self.options.cluster, ClusterChoice::Sim) {
+            // The cluster of the last episode is the one of the next, so that one is over now, whatever comes.
+            self.episode = None;
+        }
+        let episode = Episode::begin(&mut self.worlds, &self.registry, &self.problem, &self.options, seed)?;
         let first = (episode.first_observation().to_owned(), episode.info());
         self.episode = Some(episode);
         Ok(first)
@@ -76,7 +86,17 @@ impl Session {
         if episode.is_over() {
             return Err(SessionError::Over);
         }
+        self.worlds.check()?;
         Ok(episode.step(action))
+    }
+
+    /// Ends the episode and leaves the cluster as configured; on a simulated one nothing is left to do. Doing it twice does nothing.
+    ///
+    /// # Errors
+    /// What could not be put back on a live cluster; its lease is given back all the same.
+    pub fn close(&mut self) -> Result<(), SessionError> {
+        self.episode = None;
+        Ok(self.worlds.close()?)
     }
 
     /// Whether an episode was begun.
@@ -95,7 +115,13 @@ impl Session {
     /// On a cluster that cannot be copied.
     pub fn fork(&self) -> Result<Session, SessionError> {
         let episode = self.episode.as_ref().map(Episode::fork).transpose()?;
-        Ok(Session { registry: self.registry.clone(), problem: self.problem.clone(), options: self.options.clone(), episode })
+        Ok(Session {
+            registry: self.registry.clone(),
+            problem: self.problem.clone(),
+            options: self.options.clone(),
+            episode,
+            worlds: Worlds::default(),
+        })
     }
 
     /// The tools of the problem's task.
@@ -127,7 +153,7 @@ impl Session {
     /// [`SessionError::NotBegun`].
     pub fn oracle_actions(&self) -> Result<Vec<String>, SessionError> {
         let episode = self.episode.as_ref().ok_or(SessionError::NotBegun)?;
-        Ok(oracle::actions(&self.problem, episode, self.options.dialect()))
+        Ok(oracle::actions(episode.problem(), episode, self.options.dialect()))
     }
 }
 

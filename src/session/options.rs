@@ -1,8 +1,20 @@
 //! Options of a session: as written in JSON, checked once.
 
+use crate::cluster::environment::LiveConfig;
 use crate::object::Json;
 use crate::reward::RewardConfig;
 use serde::{Deserialize, Serialize};
+
+/// Where episodes take place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterChoice {
+    /// On the simulated cluster in this process.
+    #[default]
+    Sim,
+    /// On a live cluster.
+    Live(Box<LiveConfig>),
+}
 
 /// Options of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,11 +32,21 @@ pub struct Options {
     pub reward: RewardConfig,
     /// Who plays, for the trajectory's header.
     pub agent: Option<String>,
+    /// Where.
+    pub cluster: ClusterChoice,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_steps: 30, step_seconds: 10.0, load_rps: None, strict: false, reward: RewardConfig::default(), agent: None }
+        Options {
+            max_steps: 30,
+            step_seconds: 10.0,
+            load_rps: None,
+            strict: false,
+            reward: RewardConfig::default(),
+            agent: None,
+            cluster: ClusterChoice::Sim,
+        }
     }
 }
 
@@ -51,6 +73,9 @@ impl Options {
         }
         if !(0.0..=3600.0).contains(&self.step_seconds) {
             return wrong(format!("step_seconds is {}; it must be 0 to 3600", self.step_seconds));
+        }
+        if let ClusterChoice::Live(config) = &self.cluster {
+            config.check().map_err(OptionsError)?;
         }
         match self.load_rps {
             Some(rate) if !(0.0..=1.0e6).contains(&rate) => wrong(format!("load_rps is {rate}; it must be 0 to 1000000")),
@@ -89,6 +114,9 @@ mod tests {
         check(r#"{"max_steps": -1}"#, "invalid value");
         check(r#"{"step_seconds": -0.5}"#, "step_seconds is -0.5; it must be 0 to 3600");
         check(r#"{"load_rps": 1e9}"#, "load_rps is 1000000000; it must be 0 to 1000000");
+        check(r#"{"cluster": {"live": {"cpu_scale": 2}}}"#, "cluster.cpu_scale is 2; it must be above 0 and at most 1");
+        check(r#"{"cluster": {"live": {"kubeconf": "x"}}}"#, "unknown field `kubeconf`, expected one of");
+        check(r#"{"cluster": "moon"}"#, "unknown variant `moon`");
         check(r#"{"speed": 1}"#, "unknown field `speed`, expected one of");
     }
 }

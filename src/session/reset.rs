@@ -1,9 +1,10 @@
 //! How an episode begins: baseline, fault, symptom. It fails loudly where any of the three is not as it should be.
 
 use super::options::Options;
-use super::worlds;
+use super::worlds::{Stage, Worlds};
 use crate::app::App;
 use crate::cluster::deploy::is_available;
+use crate::cluster::environment::EnvironmentError;
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, WorkloadError};
 use crate::fault::{Fault, FaultError, Undo, observe};
 use crate::object::resource;
@@ -27,6 +28,15 @@ pub enum ResetError {
     /// The API server refused what a reset needs.
     #[error("the cluster refused a request of the reset: {0}")]
     Api(#[from] ApiError),
+    /// The cluster cannot be reached or used.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The cluster does not grant what is needed.
+    #[error("{0}")]
+    MissingRights(String),
+    /// The environment on a live cluster could not be put in order.
+    #[error(transparent)]
+    Environment(EnvironmentError),
     /// The load could not be started.
     #[error("the load could not be started: {0}")]
     Load(#[from] WorkloadError),
@@ -54,29 +64,69 @@ pub enum ResetError {
     },
 }
 
+impl From<EnvironmentError> for ResetError {
+    fn from(error: EnvironmentError) -> Self {
+        match &error {
+            EnvironmentError::MissingRights { .. } => ResetError::MissingRights(error.to_string()),
+            EnvironmentError::Held { .. } => ResetError::Unavailable(error.to_string()),
+            EnvironmentError::Api { error: answer, .. } if matches!(answer.code, 401 | 503 | 504) => {
+                ResetError::Unavailable(error.to_string())
+            }
+            EnvironmentError::Api { error: answer, .. } if answer.code == 403 && !answer.message.contains("exceeded quota") => {
+                ResetError::MissingRights(error.to_string())
+            }
+            _ => ResetError::Environment(error),
+        }
+    }
+}
+
+#[cfg(feature = "live")]
+impl From<crate::cluster::live::ConnectFailure> for ResetError {
+    fn from(failure: crate::cluster::live::ConnectFailure) -> Self {
+        ResetError::Unavailable(failure.to_string())
+    }
+}
+
+#[cfg(feature = "live")]
+impl From<crate::cluster::live::OpenError> for ResetError {
+    fn from(error: crate::cluster::live::OpenError) -> Self {
+        match error {
+            crate::cluster::live::OpenError::Connect(failure) => failure.into(),
+            crate::cluster::live::OpenError::Environment(error) => error.into(),
+        }
+    }
+}
+
 /// A cluster on which the first observation can be taken, and what it was before the fault.
 pub(super) struct Begun {
-    pub(super) cluster: Box<dyn Cluster>,
+    pub(super) stage: Stage,
     pub(super) baseline: Baseline,
     pub(super) undo: Option<Undo>,
 }
 
 /// Baseline → load → fault → symptom → a delay drawn from the seed.
-pub(super) fn begin(registry: &Registry, problem: &Problem, options: &Options, seed: u64) -> Result<Begun, ResetError> {
+pub(super) fn begin(
+    worlds: &mut Worlds,
+    registry: &Registry,
+    problem: &Arc<Problem>,
+    options: &Options,
+    seed: u64,
+) -> Result<Begun, ResetError> {
+    let mut stage = worlds.stage(registry, problem, options, seed)?;
+    let (cluster, problem) = (&mut *stage.cluster, stage.problem.clone());
     let app = &problem.app;
-    let mut cluster = worlds::simulated(registry.catalog(), app, options, seed)?;
     if let Some(load) = changed_load(app, options) {
         cluster.drive(&app.namespace, load.as_ref())?;
     }
-    require_healthy(&mut *cluster, app)?;
-    let baseline = Baseline::record(&mut *cluster, &app.namespace)?;
+    require_healthy(cluster, app)?;
+    let baseline = Baseline::record(cluster, &app.namespace)?;
     let fault = problem.fault.as_ref().map(|fault| if options.strict { fault.strict() } else { fault.clone() });
-    let undo = fault.map(|fault| inject(&mut *cluster, problem, &fault)).transpose()?;
+    let undo = fault.map(|fault| inject(cluster, &problem, &fault)).transpose()?;
     let [low, high] = problem.delay_s;
     let delay = Key::new(seed).part("delay").stream().range(low, high);
     let until = cluster.now() + Duration::from_secs_f64(delay);
     cluster.wait(until, &[]);
-    Ok(Begun { cluster, baseline, undo })
+    Ok(Begun { stage, baseline, undo })
 }
 
 /// The load to drive instead of the application's own, which the baseline is already under; `Some(None)` for none.

@@ -1,6 +1,6 @@
 //! Snapshots and replays: a session is a function of problem, options, seed and actions, so those are all that is kept.
 
-use super::options::{Options, OptionsError};
+use super::options::{ClusterChoice, Options, OptionsError};
 use super::{ResetError, Session};
 use crate::object;
 use crate::object::Json;
@@ -17,6 +17,9 @@ pub enum SnapshotError {
     /// There is nothing to snapshot.
     #[error("no episode was begun; reset first")]
     NotBegun,
+    /// The episode takes place on a cluster whose state is nobody's to repeat.
+    #[error("an episode on a live cluster cannot be snapshot or restored: its state cannot be played again")]
+    Unsupported,
     /// It is no snapshot.
     #[error("this is no snapshot: {0}")]
     Malformed(String),
@@ -63,6 +66,9 @@ impl Session {
     /// [`SnapshotError::NotBegun`].
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let episode = self.episode.as_ref().ok_or(SnapshotError::NotBegun)?;
+        if !episode.is_reproducible() {
+            return Err(SnapshotError::Unsupported);
+        }
         let recipe = object! {
             "version" => VERSION,
             "problem" => self.signature(),
@@ -92,6 +98,9 @@ impl Session {
         let missing = |field: &str| SnapshotError::Malformed(format!("field {field:?} is missing or wrong"));
         let recorded = u128::from_str_radix(recipe.get("state_hash").text(), 16).map_err(|_| missing("state_hash"))?;
         let options = Options::parse(&recipe.get("options").to_compact())?;
+        if options.cluster != ClusterChoice::Sim {
+            return Err(SnapshotError::Unsupported);
+        }
         let seed = recipe.get("seed").text().parse().map_err(|_| missing("seed"))?;
         let actions = recipe.get("actions").items().iter().map(Action::from_json).collect::<Option<Vec<_>>>();
         let mut played = Session::new(self.registry.clone(), self.problem.clone(), options);

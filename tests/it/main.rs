@@ -11,6 +11,7 @@ mod attacks;
 mod client_pods;
 mod cluster_fixture;
 mod controllers;
+mod environment;
 mod episodes;
 mod exec;
 #[cfg(feature = "bash")]

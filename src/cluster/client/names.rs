@@ -208,14 +208,14 @@ fn try_port(command: &mut Client<'_>, options: &NcOptions, port: u16) -> Finishe
         return Finished::fail(1, format!("nc: getaddrinfo for host \"{host}\" port {port}: Name or service not known\n"));
     };
     let named = if is_address(host) { host.clone() } else { format!("{host} ({address})") };
+    let began = command.net.now();
     let answer = command.net.http(&request(host, port, options.timeout));
     let took = match &answer {
         Ok(reply) => reply.took,
         Err(ConnectError::Refused { took, .. } | ConnectError::TimedOut { took, .. } | ConnectError::Closed { took, .. }) => *took,
         Err(ConnectError::NameNotFound { .. }) => Duration::ZERO,
     };
-    let until = command.net.now() + took;
-    command.net.wait(until);
+    command.net.wait(began + took);
     let failed = |why: &str| {
         let stderr = if options.verbose { format!("nc: connect to {named} port {port} (tcp) failed: {why}\n") } else { String::new() };
         Finished::fail(1, stderr)

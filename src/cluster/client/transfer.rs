@@ -121,6 +121,8 @@ impl Transfer {
             let timeout = patience.min(options.connect_timeout.unwrap_or(Duration::MAX)).min(left);
             let request = self.request(options, &url, body, timeout);
             let stood = self.log_attempt(command, &url, &request);
+            // On a live cluster the time has passed when the answer is there; on a simulated one it passes now.
+            let (began, before) = (command.net.now(), self.took);
             let answer = if url.scheme == "https" { self.handshake(command, &request) } else { command.net.http(&request) };
             if matches!(&answer, Ok(_) | Err(ConnectError::Closed { .. } | ConnectError::TimedOut { connected: true, .. })) {
                 self.log.push_str(&stood);
@@ -129,15 +131,13 @@ impl Transfer {
                 Ok(reply) => reply,
                 Err(error) => {
                     let failure = self.failed(&url, error, options);
-                    let until = command.net.now() + self.took;
-                    command.net.wait(until);
+                    command.net.wait(began + self.took.saturating_sub(before));
                     self.failure.get_or_insert(failure);
                     return;
                 }
             };
             self.took += reply.took;
-            let until = command.net.now() + reply.took;
-            command.net.wait(until);
+            command.net.wait(began + reply.took);
             self.log_reply(&reply);
             let location = reply.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.clone());
             let redirect = options.follow && (300..400).contains(&reply.status);

@@ -116,14 +116,14 @@ fn exchange(command: &mut Client<'_>, options: &Options, url: &Url) -> Result<Ht
         body: options.body.clone().unwrap_or_default().into_bytes(),
         timeout: options.timeout.min(command.request.deadline.since(command.net.now())),
     };
+    let began = command.net.now();
     let answer = command.net.http(&request);
     let took = match &answer {
         Ok(reply) => reply.took,
         Err(ConnectError::Refused { took, .. } | ConnectError::TimedOut { took, .. } | ConnectError::Closed { took, .. }) => *took,
         Err(ConnectError::NameNotFound { .. }) => Duration::ZERO,
     };
-    let until = command.net.now() + took;
-    command.net.wait(until);
+    command.net.wait(began + took);
     answer
 }
 

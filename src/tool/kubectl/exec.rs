@@ -98,8 +98,9 @@ fn pod_of(call: &mut Call<'_, '_>, target: &str, timeout: i64) -> Result<Object,
 /// When it cannot be started.
 pub fn execute(call: &mut Call<'_, '_>, request: &ExecRequest) -> Result<(ExecOutput, bool), Failure> {
     let who = call.who.clone();
+    let began = call.now();
     let output = call.cx.cluster.exec(&who, request).map_err(not_started)?;
-    let end = call.now() + output.took;
+    let end = began + output.took;
     let whole = mutation::wait(call, end, &[]).is_ok();
     Ok((output, whole))
 }

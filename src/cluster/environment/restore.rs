@@ -1,0 +1,369 @@
+//! The way back: undo the journal, compare with the record, put back only what differs.
+//!
+//! Every step can be repeated, and nothing is forgotten before it is done, so a process that is killed here leaves work for the next one.
+
+use super::deploy::{apply_own, namespaces, wait_available};
+use super::difference::{Part, differences, key_of, survey};
+use super::rights::grant;
+use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, raise};
+use crate::app::App;
+use crate::cluster::deploy::objects;
+use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, Options, Propagation};
+use crate::object::{Json, Object, ResourceRef, resource};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a restoration did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Entries of the journal that were undone.
+    pub undone: usize,
+    /// What differed from the record and was put back.
+    pub differences: Vec<Difference>,
+    /// Pods that were replaced.
+    pub pods: Vec<String>,
+    /// Whether everything was deleted and deployed again, and why.
+    pub redeployed: Option<String>,
+}
+
+/// Kinds that can be put back one by one; a difference of any other (claims, volumes, StatefulSets …) takes the application's data with it.
+const LIGHT: &[&str] = &[
+    "deployments",
+    "services",
+    "configmaps",
+    "secrets",
+    "serviceaccounts",
+    "roles",
+    "rolebindings",
+    "networkpolicies",
+    "resourcequotas",
+    "limitranges",
+    "horizontalpodautoscalers",
+    "poddisruptionbudgets",
+    "ingresses",
+    "jobs",
+    "cronjobs",
+    "pods",
+    "replicasets",
+    "daemonsets",
+];
+
+/// Puts the environment back to its record; deploys anew when there is no record of this recipe.
+///
+/// # Errors
+/// The API server's answer, or what does not become ready within `bound`.
+pub fn restore(
+    cluster: &mut dyn Cluster,
+    (place, app, strict): (&Place, &App, bool),
+    record: &Record,
+    recipe: &str,
+    bound: Duration,
+) -> Result<Restored, EnvironmentError> {
+    let mut journal = Journal::open(cluster, place).map_err(EnvironmentError::api("reading the journal"))?;
+    let entries = journal.entries(cluster).map_err(EnvironmentError::api("reading the journal"))?;
+    let mut done = Restored { undone: entries.len(), ..Restored::default() };
+    undo(cluster, place, &entries)?;
+    let parts = survey(cluster, place, record)?;
+    let give_up = cluster.now() + bound;
+    let different = differences(record, &parts);
+    let heavy = different.iter().find(|d| !LIGHT.contains(&d.key().split('/').nth(1).unwrap_or("")));
+    let anew = match (record.phase == Phase::Ready, record.recipe == recipe, heavy) {
+        (false, _, _) => Some("no deploy was finished".to_owned()),
+        (true, false, _) => Some("it was deployed from other data, options or another version".to_owned()),
+        (true, true, Some(heavy)) => Some(format!("{heavy:?}")),
+        (true, true, None) => None,
+    };
+    if let Some(why) = anew {
+        if record.phase == Phase::Ready {
+            // From here on the record no longer says what is there.
+            Record { phase: Phase::Unfinished, ..record.clone() }.write(cluster, place)?;
+        }
+        if !record.objects.is_empty() {
+            empty(cluster, place, parts, give_up)?;
+        }
+        raise(cluster, place, app, strict, bound)?;
+        done.redeployed = Some(why);
+    } else {
+        put_back(cluster, place, (app, strict), &different, &parts)?;
+        done.pods = replace_pods(cluster, place, &entries)?;
+        sweep(cluster, place)?;
+        wait_available(cluster, &place.namespace, give_up, bound)?;
+        done.differences = different;
+    }
+    journal.clear(cluster).map_err(EnvironmentError::api("clearing the journal"))?;
+    Ok(done)
+}
+
+/// Undoes the journal, youngest entry first. Objects in the application's namespace are left to the comparison with the record, which
+/// sees what the agent did to them too.
+fn undo(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> Result<(), EnvironmentError> {
+    for entry in entries.iter().rev() {
+        match entry {
+            Entry::Disturbance(name) => cluster.relieve(name).map_err(|error| EnvironmentError::Api {
+                doing: format!("relieving disturbance {name}"),
+                error: ApiError::new(500, "InternalError", error.to_string()),
+            })?,
+            Entry::Object { namespace, .. } if *namespace == place.namespace => {}
+            Entry::Object { .. } => undo_object(cluster, entry)?,
+            Entry::Touched(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn undo_object(cluster: &mut dyn Cluster, entry: &Entry) -> Result<(), EnvironmentError> {
+    let Entry::Object { group, plural, namespace, name, before, .. } = entry else { return Ok(()) };
+    let doing = || EnvironmentError::api(format!("putting {plural} {name} back"));
+    let Some(kind) = resource::builtin_named(group, plural) else { return Ok(()) };
+    let namespace = kind.namespaced.then_some(namespace.as_str());
+    let current = match cluster.api(&Identity::operator(), &ApiRequest::get(kind, namespace, name)) {
+        Ok(reply) => Some(reply.into_object()),
+        Err(error) if error.code == 404 => None,
+        Err(error) => return Err(doing()(error)),
+    };
+    let request = match (current, before.is_null()) {
+        (None, true) => return Ok(()),
+        (Some(current), true) if current.label(LABEL).is_some() => ApiRequest::delete(kind, namespace, name),
+        (Some(_), true) => return Ok(()),
+        (None, false) => ApiRequest::create(kind, namespace, bare(before)),
+        (Some(current), false) => {
+            if super::digest_of(&current) == super::digest_of(&Object(before.clone())) {
+                return Ok(());
+            }
+            let mut back = bare(before);
+            back.set_at(&["metadata", "resourceVersion"], current.resource_version());
+            ApiRequest::update(kind, namespace, name, back)
+        }
+    };
+    cluster.api(&Identity::operator(), &request).map(drop).map_err(doing())
+}
+
+/// An object as it can be written again.
+fn bare(object: &Json) -> Json {
+    let mut bare = object.clone();
+    bare.remove("status");
+    for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"] {
+        bare.remove_at(&["metadata", field]);
+    }
+    bare
+}
+
+/// Deletes what is too much and what is another than it was, and applies what is missing then. An object is made anew rather than changed
+/// back, so that nothing in it tells the next episode what the last one was about.
+fn put_back(
+    cluster: &mut dyn Cluster,
+    place: &Place,
+    (app, strict): (&App, bool),
+    different: &[Difference],
+    parts: &BTreeMap<String, Part>,
+) -> Result<(), EnvironmentError> {
+    for difference in different {
+        if let (Difference::Added(key) | Difference::Changed(key), Some(part)) = (difference, parts.get(difference.key())) {
+            delete(cluster, place, part).map_err(EnvironmentError::api(format!("deleting {key}")))?;
+        }
+    }
+    let wanted: BTreeSet<&str> = different.iter().filter(|d| !matches!(d, Difference::Added(_))).map(Difference::key).collect();
+    let mut manifests = objects(app, strict);
+    manifests.push(grant(place));
+    let mut deleted = parts.iter().filter(|(key, _)| wanted.contains(key.as_str()));
+    wait_gone(cluster, place, deleted.by_ref().map(|(_, part)| part))?;
+    for manifest in &manifests {
+        let kind = super::deploy::kind_of(manifest).map_err(EnvironmentError::api("reading a manifest"))?;
+        if wanted.contains(key_of(kind, manifest.at(&["metadata", "name"]).text()).as_str()) {
+            apply_own(cluster, place, manifest)?;
+        }
+    }
+    Ok(())
+}
+
+fn delete(cluster: &mut dyn Cluster, place: &Place, part: &Part) -> Result<(), ApiError> {
+    let kind = &part.resource;
+    let namespace = kind.namespaced.then_some(place.namespace.as_str());
+    let options =
+        Options { propagation: Some(Propagation::Background), grace_period_s: (kind.plural == "pods").then_some(0), ..Options::default() };
+    if !part.object.meta().get("finalizers").is_empty() && !matches!(kind.plural.as_str(), "persistentvolumes" | "persistentvolumeclaims") {
+        // A finalizer that nobody will take off would keep it for ever.
+        let patch = crate::object! { "metadata" => crate::object! { "finalizers" => Json::Null } };
+        let request = ApiRequest::patch(kind, namespace, part.object.name(), crate::cluster::PatchKind::Merge, patch);
+        ignore_missing(cluster.api(&Identity::operator(), &request).map(drop))?;
+    }
+    let request = ApiRequest::delete(kind, namespace, part.object.name()).options(options);
+    ignore_missing(cluster.api(&Identity::operator(), &request).map(drop))
+}
+
+fn ignore_missing(result: Result<(), ApiError>) -> Result<(), ApiError> {
+    match result {
+        Err(error) if error.code == 404 => Ok(()),
+        other => other,
+    }
+}
+
+fn wait_gone<'a>(cluster: &mut dyn Cluster, place: &Place, parts: impl Iterator<Item = &'a Part>) -> Result<(), EnvironmentError> {
+    let give_up = cluster.now() + Duration::from_secs(60);
+    for part in parts {
+        let namespace = part.resource.namespaced.then_some(place.namespace.as_str());
+        let read = ApiRequest::get(&part.resource, namespace, part.object.name());
+        loop {
+            match cluster.api(&Identity::operator(), &read) {
+                Err(error) if error.code == 404 => break,
+                Ok(reply) if reply.clone().into_object().uid() != part.object.uid() => break,
+                Ok(_) if cluster.now() < give_up => {}
+                Ok(_) => {
+                    let why = format!("{} {} is still being deleted", part.resource.singular, part.object.name());
+                    return Err(EnvironmentError::NotReady { namespace: place.namespace.to_string(), seconds: 60, why });
+                }
+                Err(error) => return Err(EnvironmentError::api("waiting for a deletion")(error)),
+            }
+            let until = cluster.now() + Duration::from_millis(100);
+            cluster.wait(until, &[]);
+        }
+    }
+    Ok(())
+}
+
+fn list(cluster: &mut dyn Cluster, group: &str, plural: &str, namespace: &str) -> Result<(ResourceRef, Vec<Object>), EnvironmentError> {
+    let doing = || EnvironmentError::api(format!("listing {plural} of namespace {namespace}"));
+    let kind = resource::builtin_named(group, plural).ok_or_else(|| doing()(ApiError::new(404, "NotFound", "no such kind")))?;
+    let items = cluster.api(&Identity::operator(), &ApiRequest::list(kind, Some(namespace))).map_err(doing())?.into_items();
+    Ok((kind.clone(), items))
+}
+
+/// Replaces pods in which somebody ran a program and pods that sit out a back-off: a new one starts at once.
+fn replace_pods(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> Result<Vec<String>, EnvironmentError> {
+    let touched: BTreeSet<&str> =
+        entries.iter().filter_map(|entry| if let Entry::Touched(pod) = entry { Some(pod.as_str()) } else { None }).collect();
+    let (kind, pods) = list(cluster, "", "pods", &place.namespace)?;
+    let mut replaced = Vec::new();
+    for pod in pods.iter().filter(|pod| !pod.is_terminating() && pod.controller().is_some()) {
+        let statuses = pod.at(&["status", "containerStatuses"]).items();
+        let restarted = statuses.iter().any(|s| s.get("restartCount").as_i64().unwrap_or(0) > 0);
+        let held = statuses.iter().any(|s| s.at(&["state", "waiting", "reason"]).text().ends_with("BackOff"));
+        if touched.contains(pod.name()) || restarted || held {
+            let options = Options { grace_period_s: Some(0), ..Options::default() };
+            let request = ApiRequest::delete(&kind, Some(&place.namespace), pod.name()).options(options);
+            let answer = ignore_missing(cluster.api(&Identity::operator(), &request).map(drop));
+            answer.map_err(EnvironmentError::api(format!("replacing pod {}", pod.name())))?;
+            replaced.push(pod.name().to_owned());
+        }
+    }
+    Ok(replaced)
+}
+
+/// Takes away what would tell the next episode about the last one: events, and ReplicaSets without pods.
+fn sweep(cluster: &mut dyn Cluster, place: &Place) -> Result<(), EnvironmentError> {
+    let (events, _) = list(cluster, "", "events", &place.namespace)?;
+    let all = ApiRequest::delete_collection(&events, Some(&place.namespace));
+    cluster.api(&Identity::operator(), &all).map_err(EnvironmentError::api("deleting old events"))?;
+    let (kind, sets) = list(cluster, "apps", "replicasets", &place.namespace)?;
+    for set in
+        sets.iter().filter(|set| set.spec().get("replicas").as_i64() == Some(0) && set.status().get("replicas").as_i64().unwrap_or(0) == 0)
+    {
+        let request = ApiRequest::delete(&kind, Some(&place.namespace), set.name());
+        let answer = ignore_missing(cluster.api(&Identity::operator(), &request).map(drop));
+        answer.map_err(EnvironmentError::api(format!("deleting old ReplicaSet {}", set.name())))?;
+    }
+    Ok(())
+}
+
+/// Deletes every object of the application; its namespace stays.
+fn empty(
+    cluster: &mut dyn Cluster,
+    place: &Place,
+    parts: BTreeMap<String, Part>,
+    give_up: crate::time::SimTime,
+) -> Result<(), EnvironmentError> {
+    // What uses volumes goes first, so that nothing protects them.
+    let rank = |part: &Part| match part.resource.plural.as_str() {
+        "persistentvolumeclaims" => 1,
+        "persistentvolumes" => 2,
+        _ => 0,
+    };
+    let mut parts: Vec<Part> = parts.into_values().collect();
+    parts.sort_by_key(rank);
+    for part in &parts {
+        if rank(part) == 1 {
+            wait_no_pods(cluster, place, give_up)?;
+        }
+        delete(cluster, place, part).map_err(EnvironmentError::api(format!(
+            "deleting {} {}",
+            part.resource.singular,
+            part.object.name()
+        )))?;
+    }
+    wait_no_pods(cluster, place, give_up)?;
+    wait_gone(cluster, place, parts.iter())?;
+    sweep(cluster, place)
+}
+
+/// Kills the pods of controllers that are gone, and waits until none is left.
+fn wait_no_pods(cluster: &mut dyn Cluster, place: &Place, give_up: crate::time::SimTime) -> Result<(), EnvironmentError> {
+    loop {
+        let (kind, pods) = list(cluster, "", "pods", &place.namespace)?;
+        if pods.is_empty() {
+            return Ok(());
+        }
+        if cluster.now() >= give_up {
+            let why = format!("pod {} is still being deleted", pods[0].name());
+            return Err(EnvironmentError::NotReady { namespace: place.namespace.to_string(), seconds: 0, why });
+        }
+        for pod in &pods {
+            let options = Options { grace_period_s: Some(0), ..Options::default() };
+            let request = ApiRequest::delete(&kind, Some(&place.namespace), pod.name()).options(options);
+            let answer = ignore_missing(cluster.api(&Identity::operator(), &request).map(drop));
+            answer.map_err(EnvironmentError::api(format!("deleting pod {}", pod.name())))?;
+        }
+        let until = cluster.now() + Duration::from_millis(500);
+        cluster.wait(until, &[]);
+    }
+}
+
+/// Deletes everything that belongs to a place, and waits until it is gone.
+///
+/// # Errors
+/// The API server's answer, or what is not gone within `bound`.
+pub fn remove(cluster: &mut dyn Cluster, place: &Place, bound: Duration) -> Result<(), EnvironmentError> {
+    let spaces = [&place.namespace, &place.own];
+    for name in spaces {
+        match cluster.api(&Identity::operator(), &ApiRequest::get(namespaces(), None, name)) {
+            Ok(reply) if reply.clone().into_object().label(LABEL) != Some(place.namespace.as_str()) => continue,
+            Err(error) if error.code == 404 => continue,
+            Err(error) => return Err(EnvironmentError::api(format!("reading namespace {name}"))(error)),
+            Ok(_) => {}
+        }
+        let answer = ignore_missing(cluster.api(&Identity::operator(), &ApiRequest::delete(namespaces(), None, name)).map(drop));
+        answer.map_err(EnvironmentError::api(format!("deleting namespace {name}")))?;
+    }
+    let scoped = [
+        ("", "persistentvolumes"),
+        ("storage.k8s.io", "storageclasses"),
+        ("rbac.authorization.k8s.io", "clusterroles"),
+        ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ];
+    for (group, plural) in scoped {
+        let Some(kind) = resource::builtin_named(group, plural) else { continue };
+        let options = Options { label_selector: place.selector(), ..Options::default() };
+        let doing = || EnvironmentError::api(format!("deleting {plural}"));
+        let items = cluster.api(&Identity::operator(), &ApiRequest::list(kind, None).options(options)).map_err(doing())?.into_items();
+        for object in items {
+            let request = ApiRequest::delete(kind, None, object.name());
+            ignore_missing(cluster.api(&Identity::operator(), &request).map(drop)).map_err(doing())?;
+        }
+    }
+    let give_up = cluster.now() + bound;
+    for name in spaces {
+        loop {
+            match cluster.api(&Identity::operator(), &ApiRequest::get(namespaces(), None, name)) {
+                Err(error) if error.code == 404 => break,
+                Ok(reply) if reply.clone().into_object().label(LABEL) != Some(place.namespace.as_str()) => break,
+                _ if cluster.now() >= give_up => {
+                    let why = format!("namespace {name} is still being deleted");
+                    return Err(EnvironmentError::NotReady { namespace: name.to_string(), seconds: bound.as_secs(), why });
+                }
+                _ => {}
+            }
+            let until = cluster.now() + Duration::from_millis(250);
+            cluster.wait(until, &[]);
+        }
+    }
+    Ok(())
+}
