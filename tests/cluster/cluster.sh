@@ -30,7 +30,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  status | help | -h | --help) ;;
+  status | guard | help | -h | --help) ;;
   *) lock ;;
 esac
 case $command in
@@ -44,6 +44,7 @@ case $command in
   freeze) cluster_signal STOP ;;
   thaw) cluster_signal CONT ;;
   down) cluster_down ;;
+  guard) cluster_guard "$1" ;;
   help | -h | --help) sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
   *) fail_usage "unknown command \"$command\"; see cluster.sh --help" ;;
 esac

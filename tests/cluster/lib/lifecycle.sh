@@ -7,14 +7,36 @@ cluster_up() {
   if cluster_is_up "$count"; then announce; return; fi
   need_programs containerd ctr runc nft ip openssl nsenter unshare python3
   [ -x /usr/lib/cni/bridge ] || fail "missing /usr/lib/cni/bridge; on Debian: apt-get install containernetworking-plugins"
-  is_built "${kubernetes_programs[@]}" || build_cluster
   [ ! -d "$run" ] || cluster_down
+  guard_this_up
+  is_built "${kubernetes_programs[@]}" || build_cluster
   local net
   for net in "$node_net.0/24" "$service_net.0.0/16"; do
     [ -z "$(ip route show "$net")" ] || fail "network $net is in use on this machine (another cluster?)"
   done
   start_cluster "$count"
   announce
+}
+
+# An `up` that is killed or interrupted cannot clean up behind itself, so a process outside its session waits for its end.
+# One that fails by itself leaves the logs to look at; the next `up` or `down` removes them.
+guard_this_up() {
+  mkdir -p "$run"
+  echo $$ >"$run/owner"
+  export AIOPSLAB_CLUSTER_UP=$$   # by which the guard finds a compiler that goes on
+  trap 'touch "$run/ended"' EXIT
+  trap 'trap - EXIT; exit 130' INT TERM
+  (cd / && exec setsid nohup "$here/cluster.sh" guard $$ >/dev/null 2>&1 </dev/null 9<&-) &
+}
+
+cluster_guard() {
+  local up=$1
+  tail --pid="$up" -s 0.2 -f /dev/null
+  [ "$(cat "$run/owner" 2>/dev/null)" = "$up" ] && [ ! -f "$run/ended" ] || return 0
+  grep -lsz "^AIOPSLAB_CLUSTER_UP=$up\$" /proc/[0-9]*/environ | grep -o '[0-9]*' | grep -vx "$$" | xargs -r kill -KILL 2>/dev/null || true
+  lock
+  [ "$(cat "$run/owner" 2>/dev/null)" = "$up" ] && [ ! -f "$run/ended" ] || return 0
+  cluster_down
 }
 
 start_cluster() {
