@@ -1,4 +1,4 @@
-"""The command line: list, show, run and replay problems.
+"""The command line: list, show, run and replay problems, start and stop a local cluster.
 
 Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``), a replay differs or ``doctor`` found something, 2 bad usage or input,
 3 the cluster is unavailable.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiopslab
-from aiopslab import doctor, report
+from aiopslab import cluster, doctor, report
 from aiopslab.errors import AiopsError, ClusterUnavailable, TrajectoryError
 
 __all__ = ["main"]
@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_live(check)
     replay = add("replay", _replay, "Play a recorded trajectory again and compare bytes.", "aiopslab replay runs/x/0-oracle.jsonl")
     replay.add_argument("file", metavar="FILE")
+    local = add("cluster", cluster.run, "A real Kubernetes on this machine (Linux, root).", "aiopslab cluster up --nodes 3")
+    cluster.add_arguments(local)
     return parser
 
 

@@ -10,7 +10,7 @@
 #   cluster.sh node start N    start them again
 #   cluster.sh node cut N      drop all traffic of the node
 #   cluster.sh node join N     let it through again
-#   cluster.sh status          say what runs; exit 0 when every node is Ready
+#   cluster.sh status [--json] say what runs; exit 0 when every node is Ready
 #   cluster.sh freeze          pause kubelets, controllers and scheduler, so that no object changes
 #   cluster.sh thaw            let them go on
 #   cluster.sh down            stop everything and remove what `up` made
@@ -40,7 +40,7 @@ case $command in
   images) cluster_images "$@" ;;
   load) cluster_load "$@" ;;
   node) node_command "$@" ;;
-  status) cluster_status ;;
+  status) cluster_status "$@" ;;
   freeze) cluster_signal STOP ;;
   thaw) cluster_signal CONT ;;
   down) cluster_down ;;

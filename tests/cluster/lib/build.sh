@@ -5,6 +5,7 @@ kubernetes_programs=(kubectl kube-apiserver kube-controller-manager kube-schedul
 build_cluster() {
   need_programs go gcc
   mkdir -p "$bin"
+  say "compiling Kubernetes $kubernetes_version, etcd and CoreDNS (the first time about six minutes on two cores)"
   local commands=(kubectl kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy) minor=${kubernetes_version#1.}
   local version=k8s.io/component-base/version
   go_build kubernetes "$bin/" "-X $version.gitVersion=v$kubernetes_version -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}" \
@@ -17,6 +18,7 @@ build_cluster() {
 # build_telemetry NAME: one of the programs of lib/telemetry.sh
 build_telemetry() {
   mkdir -p "$bin"
+  say "making $1 (the first time two to three minutes on two cores)"
   case $1 in
     metrics-server) need_programs go; go_build metrics-server "$bin/metrics-server" "" sigs.k8s.io/metrics-server/cmd/metrics-server ;;
     jaeger) need_programs go; go_build jaeger "$bin/jaeger" "" github.com/jaegertracing/jaeger/cmd/all-in-one ;;

@@ -26,6 +26,7 @@ bridge=aiopslab$number
 cgroup=aiopslab$number
 
 fail() { echo "cluster.sh: $*" >&2; exit 3; }
+say() { echo "cluster.sh: $*" >&2; }
 fail_usage() { echo "cluster.sh: $*" >&2; exit 2; }
 
 need_programs() {

@@ -68,17 +68,32 @@ cluster_is_up() {
   admin_kubectl wait --for=condition=Ready nodes --all --timeout=60s >/dev/null 2>&1
 }
 
+# cluster_status [--json]: exit code 1 when not everything is as it should be
 cluster_status() {
-  [ -d "$run" ] || { echo "down"; return 1; }
-  [ -f "$run/complete" ] || { echo "incomplete: \`up\` did not finish"; return 1; }
-  local ready i broken=""
-  ready=$(admin_kubectl --request-timeout=10s get nodes --no-headers 2>/dev/null | awk '$2 ~ /^Ready/' | wc -l)
-  for i in $(running_nodes); do
-    [ ! -f "$run/node-$i/stopped" ] || broken+="; node-$i is stopped"
-    [ ! -f "$run/node-$i/cut" ] || broken+="; node-$i is cut off"
-  done
-  echo "up: $ready of $(running_nodes | wc -l) nodes Ready$broken; KUBECONFIG=$run/admin.kubeconfig"
-  [ "$ready" = "$(running_nodes | wc -l)" ]
+  local state=up ready=0 i nodes="" broken="" text
+  if [ ! -d "$run" ]; then state=down; elif [ ! -f "$run/complete" ]; then state=incomplete; fi
+  if [ $state = up ]; then
+    ready=$(admin_kubectl --request-timeout=10s get nodes --no-headers 2>/dev/null | awk '$2 ~ /^Ready/ {print $1}')
+    for i in $(running_nodes); do
+      nodes+="${nodes:+, }{\"name\": \"node-$i\", \"ready\": $(grep -qx "node-$i" <<<"$ready" && echo true || echo false)}"
+      [ ! -f "$run/node-$i/stopped" ] || broken+="; node-$i is stopped"
+      [ ! -f "$run/node-$i/cut" ] || broken+="; node-$i is cut off"
+    done
+    ready=$(grep -c . <<<"$ready" || true)
+    [ "$ready$broken" = "$(running_nodes | wc -l)" ] || state=degraded
+  fi
+  case $state in
+    down) text=down ;;
+    incomplete) text="incomplete: \`up\` has not finished; see $logs" ;;
+    *) text="up: $ready of $(running_nodes | wc -l) nodes Ready$broken; KUBECONFIG=$run/admin.kubeconfig" ;;
+  esac
+  if [ "${1:-}" = --json ]; then
+    printf '{"state": "%s", "text": "%s", "nodes": [%s], "kubeconfig": "%s", "path": "%s"}\n' \
+      "$state" "$text" "$nodes" "$run/admin.kubeconfig" "$bin"
+  else
+    echo "$text"
+  fi
+  [ $state = up ]
 }
 
 cluster_load() {

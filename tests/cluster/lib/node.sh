@@ -108,7 +108,7 @@ connect_node() {
   for other in $(seq "$count"); do
     [ "$other" = "$i" ] || ip -n "$ns" route add "$pod_net.$other.0/24" via "$(node_ip "$other")"
   done
-  nsenter --net="/run/netns/$ns" sysctl -q -w net.ipv4.ip_forward=1
+  nsenter --net="/run/netns/$ns" sh -c "echo 1 >/proc/sys/net/ipv4/ip_forward"
   ip route add "$pod_net.$i.0/24" via "$ip"
 }
 
