@@ -1,7 +1,7 @@
 """The command line: list, show, run and replay problems, start and stop a local cluster.
 
-Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``), a replay differs or ``doctor`` found something, 2 bad usage or input,
-3 the cluster is unavailable.
+Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``), a replay differs or ``doctor`` found something, 2 bad
+usage or input, 3 the cluster is unavailable.
 """
 
 from __future__ import annotations
