@@ -64,6 +64,16 @@ docs: build ## API documentation, Rust and Python, into target/
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features bash
 	$(VENV)/bin/pdoc -o $(CARGO_TARGET_DIR)/pdoc aiopslab
 
+STATIC := $(CARGO_TARGET_DIR)/$(shell uname -m)-unknown-linux-gnu/release/testbed
+
+.PHONY: testbed
+testbed: ## The testbed's program, static, and its images (an OCI layout in target/testbed-images)
+	$(call need,cargo,a Rust toolchain (1.89 or newer),install it with rustup: https://rustup.rs)
+	@test -x /bin/busybox || { echo "the testbed's images need a static BusyBox at /bin/busybox; on Debian: apt-get install busybox-static" >&2; exit 2; }
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release --bin testbed --features testbed --target $(shell uname -m)-unknown-linux-gnu
+	rm -rf $(CARGO_TARGET_DIR)/testbed-images
+	$(STATIC) pack --out $(CARGO_TARGET_DIR)/testbed-images
+
 .PHONY: record
 record: ## Record kubectl on a real cluster (root, Go); see tests/fidelity/README.md
 	python3 tests/fidelity/record.py

@@ -39,4 +39,6 @@ mod shop;
 mod testbed;
 #[cfg(feature = "testbed")]
 mod testbed_fixture;
+#[cfg(feature = "testbed")]
+mod testbed_images;
 mod tidy;
