@@ -1,4 +1,4 @@
-# make run | test | lint | bench | docs: each sets up .venv and builds first.
+# make run | test | test-live | lint | bench | docs: each sets up .venv and builds first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO_TARGET_DIR ?= target
@@ -38,6 +38,10 @@ run: build ## The runbook agent repairs PROBLEM on the simulated cluster
 test: build ## Every test that needs no cluster
 	cargo test --release --features bash
 	$(PY) -m pytest
+
+.PHONY: test-live
+test-live: build ## Tests on a real cluster: $$KUBECONFIG, or one started here (root, Go; see tests/cluster/README.md)
+	@PY=$(PY) tests/cluster/test_live.sh
 
 .PHONY: lint
 lint: $(VENV)/.ready ## Format and static checks

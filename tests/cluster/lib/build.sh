@@ -22,7 +22,7 @@ build_telemetry() {
   case $1 in
     metrics-server) need_programs go; go_build metrics-server "$bin/metrics-server" "" sigs.k8s.io/metrics-server/cmd/metrics-server ;;
     jaeger) need_programs go; go_build jaeger "$bin/jaeger" "" github.com/jaegertracing/jaeger/cmd/all-in-one ;;
-    prometheus) take_prometheus ;;
+    prometheus) is_built prometheus || take_prometheus ;;
   esac
 }
 

@@ -26,7 +26,7 @@ guard_this_up() {
   export AIOPSLAB_CLUSTER_UP=$$   # by which the guard finds a compiler that goes on
   trap 'touch "$run/ended"' EXIT
   trap 'trap - EXIT; exit 130' INT TERM
-  (cd / && exec setsid nohup "$here/cluster.sh" guard $$ >/dev/null 2>&1 </dev/null 9<&-) &
+  (cd / && exec setsid nohup bash "$here/cluster.sh" guard $$ >/dev/null 2>&1 </dev/null 9<&-) &
 }
 
 cluster_guard() {
@@ -138,6 +138,7 @@ cluster_down() {
   for tree in /sys/fs/cgroup/"$cgroup" /sys/fs/cgroup/*/"$cgroup"; do
     [ ! -d "$tree" ] || until_true 5 "end of cgroup $tree" remove_cgroups "$tree"
   done
+  restore_unified_cgroup
   remove_mount_points
   rm -rf "$run"
 }

@@ -136,13 +136,28 @@ prepare_cgroups() {
 prepare_unified_cgroup() {
   local tree=/sys/fs/cgroup controllers level
   mkdir -p "$tree/$cgroup/node-$1"
-  controllers=$(sed 's/[^ ]*/+&/g' "$tree/cgroup.controllers")
-  if ! echo "$controllers" >"$tree/cgroup.subtree_control" 2>/dev/null; then
+  controllers=$(sed 's/[^ ][^ ]*/+&/g' "$tree/cgroup.controllers")
+  if ! echo "$controllers" 2>/dev/null >"$tree/cgroup.subtree_control"; then
     mkdir -p "$tree/aiopslab-rest"
-    xargs -rn1 <"$tree/cgroup.procs" 2>/dev/null | while read -r process; do echo "$process" >"$tree/aiopslab-rest/cgroup.procs" 2>/dev/null || true; done
-    echo "$controllers" >"$tree/cgroup.subtree_control" || fail "cgroup v2: cannot enable$(printf ' %s' $controllers) in $tree"
+    move_processes "$tree" "$tree/aiopslab-rest"
+    echo "$controllers" >"$tree/cgroup.subtree_control" || fail "cgroup v2: cannot enable $controllers in $tree"
   fi
   for level in "$cgroup" "$cgroup/node-$1"; do echo "$controllers" >"$tree/$level/cgroup.subtree_control"; done
+}
+
+move_processes() {
+  local process
+  for process in $(cat "$1/cgroup.procs"); do
+    echo "$process" 2>/dev/null >"$2/cgroup.procs" || true   # it may have ended; the kernel's own cannot be moved
+  done
+}
+
+restore_unified_cgroup() {
+  local tree=/sys/fs/cgroup
+  [ -d "$tree/aiopslab-rest" ] || return 0
+  sed 's/[^ ][^ ]*/-&/g' "$tree/cgroup.subtree_control" >"$tree/cgroup.subtree_control" || true
+  move_processes "$tree/aiopslab-rest" "$tree"
+  rmdir "$tree/aiopslab-rest" || true
 }
 
 write_containerd_config() {

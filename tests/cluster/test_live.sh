@@ -1,0 +1,60 @@
+#!/bin/bash
+# What `make test-live` runs: the tests that need a real cluster. On $KUBECONFIG if it is set, else on a cluster of three nodes
+# that is started here, with everything that observes it, and taken down again unless it was up before. Says at the end what
+# was skipped and why; fails when the cluster cannot be had.
+#
+# The caller sets PY (a Python with the package and pytest) and CARGO_TARGET_DIR.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.."
+images=$CARGO_TARGET_DIR/testbed-images
+skipped=()
+skip() { skipped+=("$1"); echo "test-live: skipped $1"; }
+step() { echo "test-live: $1 (after $SECONDS s)"; }
+
+prepare_own_cluster() {
+  step "building the cluster's programs"
+  "$here/cluster.sh" build all
+  if "$here/cluster.sh" status >/dev/null; then
+    skip "the checks of tests/cluster: a cluster is up already, and is used as it is"
+  else
+    step "checking that a cluster leaves nothing behind"
+    "$here/check_leftovers.sh"
+    step "checking that nodes break and come back"
+    "$here/check_nodes.sh"
+    trap '"$here/cluster.sh" down' EXIT
+  fi
+  step "starting the cluster"
+  eval "$("$here/cluster.sh" up 3)"
+  "$here/cluster.sh" observe
+  kubectl top nodes
+}
+
+if [ -n "${KUBECONFIG:-}" ]; then
+  skip "tests/cluster and the testbed's images: KUBECONFIG names a cluster, which pulls its own"
+else
+  prepare_own_cluster
+  if make -n testbed >/dev/null 2>&1; then
+    step "packing the testbed's images"
+    make testbed
+    "$here/cluster.sh" images "$images"
+  else
+    skip "the testbed's images: there is no target testbed"
+  fi
+fi
+
+if grep -qs 'name = "live"' Cargo.toml || [ -e tests/live.rs ] || [ -e tests/live/main.rs ]; then
+  step "cargo test --test live"
+  cargo test --release --features bash,live --test live
+else
+  skip "cargo test --test live: there is no such test"
+fi
+if compgen -G 'tests/live/test_*.py' >/dev/null; then
+  step "pytest tests/live"
+  "$PY" -m pytest tests/live
+else
+  skip "pytest tests/live: there is no such test"
+fi
+
+echo "test-live: done in $SECONDS s on $(kubectl config current-context), ${#skipped[@]} skipped"
+[ ${#skipped[@]} -eq 0 ] || printf 'test-live: skipped %s\n' "${skipped[@]}"
