@@ -3,7 +3,7 @@
 FROM rust:1.89-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin testbed --features testbed \
+RUN RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" cargo build --release --locked --bin testbed --features testbed \
       --target "$(uname -m)-unknown-linux-gnu" \
  && cp "target/$(uname -m)-unknown-linux-gnu/release/testbed" /testbed
 

@@ -36,7 +36,7 @@ run: build ## The runbook agent repairs PROBLEM on the simulated cluster
 
 .PHONY: test
 test: build ## Every test that needs no cluster
-	cargo test --release --features bash
+	cargo test --release --features bash,testbed
 	$(PY) -m pytest
 
 .PHONY: test-live
@@ -46,7 +46,7 @@ test-live: build ## Tests on a real cluster: $$KUBECONFIG, or one started here (
 .PHONY: lint
 lint: $(VENV)/.ready ## Format and static checks
 	cargo fmt --check
-	cargo clippy --all-targets --features bash -- -D warnings
+	cargo clippy --all-targets --features bash,testbed -- -D warnings
 	cargo clippy --features python -- -D warnings
 	$(VENV)/bin/ruff format --check python tests/py benchmarks
 	$(VENV)/bin/ruff check python tests/py benchmarks
@@ -74,7 +74,7 @@ STATIC := $(CARGO_TARGET_DIR)/$(shell uname -m)-unknown-linux-gnu/release/testbe
 testbed: ## The testbed's program, static, and its images (an OCI layout in target/testbed-images)
 	$(call need,cargo,a Rust toolchain (1.89 or newer),install it with rustup: https://rustup.rs)
 	@test -x /bin/busybox || { echo "the testbed's images need a static BusyBox at /bin/busybox; on Debian: apt-get install busybox-static" >&2; exit 2; }
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release --bin testbed --features testbed --target $(shell uname -m)-unknown-linux-gnu
+	RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" cargo build --quiet --release --bin testbed --features testbed --target $(shell uname -m)-unknown-linux-gnu
 	rm -rf $(CARGO_TARGET_DIR)/testbed-images
 	$(STATIC) pack --out $(CARGO_TARGET_DIR)/testbed-images
 

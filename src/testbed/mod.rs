@@ -7,6 +7,7 @@
 //! Not played: memory that a program needs beyond what this one takes, TLS, what stores speak to clients of their own (MongoDB,
 //! Postgres), gRPC to anyone but other testbeds.
 
+pub mod alone;
 mod balancer;
 mod consul;
 mod http;

@@ -41,4 +41,6 @@ mod testbed;
 mod testbed_fixture;
 #[cfg(feature = "testbed")]
 mod testbed_images;
+#[cfg(feature = "testbed")]
+mod testbed_stores;
 mod tidy;
