@@ -18,7 +18,7 @@ build_cluster() {
 # build_telemetry NAME: one of the programs of lib/telemetry.sh
 build_telemetry() {
   mkdir -p "$bin"
-  say "making $1 (the first time two to three minutes on two cores)"
+  say "making $1 (the first time up to three minutes on two cores)"
   case $1 in
     metrics-server) need_programs go; go_build metrics-server "$bin/metrics-server" "" sigs.k8s.io/metrics-server/cmd/metrics-server ;;
     jaeger) need_programs go; go_build jaeger "$bin/jaeger" "" github.com/jaegertracing/jaeger/cmd/all-in-one ;;
@@ -32,17 +32,20 @@ take_prometheus() {
   installed=$(command -v prometheus || true)
   if [ -n "$installed" ]; then cp "$installed" "$bin/prometheus"; return; fi
   need_programs apt-get dpkg
-  directory=$(mktemp -d)
+  directory=$root/building/prometheus
+  mkdir -p "$directory"
   (cd "$directory" && { apt-get download -q prometheus >/dev/null 2>&1 || { apt-get update -q && apt-get download -q prometheus; } >&2; } &&
     dpkg -x prometheus_*.deb .) || fail "cannot download Debian's package prometheus"
   mv "$directory/usr/bin/prometheus" "$bin/prometheus"
-  rm -rf "$directory"
+  rm -rf "$root/building"
 }
 
 # go_build MODULE OUTPUT LDFLAGS PACKAGE...
 go_build() {
   local module=$1 output=$2 flags=$3; shift 3
-  (cd "$here/tools/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$output" "$@" 9<&-) || fail "building $module failed"
+  mkdir -p "$root/building"   # the compiler's own leftovers, when it is killed
+  (export GOTMPDIR="$root/building"; cd "$here/tools/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$output" "$@" 9<&-) || fail "building $module failed"
+  rm -rf "$root/building"
 }
 
 is_built() {

@@ -140,7 +140,7 @@ cluster_down() {
   done
   restore_unified_cgroup
   remove_mount_points
-  rm -rf "$run"
+  rm -rf "$root/building" "$run"
 }
 
 remove_cgroups() { find "$1" -depth -type d -exec rmdir {} + 2>/dev/null; [ ! -d "$1" ]; }
