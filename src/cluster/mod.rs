@@ -17,6 +17,7 @@ pub mod disturbance;
 pub mod environment;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod outpost;
 pub mod sim;
 
 /// A Kubernetes cluster with an application on it.
@@ -658,6 +659,14 @@ pub enum WorkloadError {
     /// No application is deployed in the namespace.
     #[error("no application that can be put under load is deployed in namespace {0:?}")]
     NoApp(String),
+    /// What makes the load cannot be reached.
+    #[error("the load on namespace {namespace:?} cannot be set: {why}")]
+    Unreachable {
+        /// Namespace of the application.
+        namespace: String,
+        /// Why.
+        why: String,
+    },
     /// The mix names an endpoint that the application lacks.
     #[error("the application has no endpoint {endpoint:?}; it has {known}")]
     NoEndpoint {
@@ -680,7 +689,7 @@ pub struct ProbeRequest {
 }
 
 /// What a [`ProbeRequest`] met.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProbeReply {
     /// HTTP status; 0 when no answer came.
     pub status: u16,

@@ -18,11 +18,18 @@ pub struct Asked {
     pub method: String,
     /// Path with query.
     pub path: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
 impl Asked {
+    /// A header, by its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -76,7 +83,10 @@ where
             let (head, body) = request.into_parts();
             let path = head.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
             let asked = match Limited::new(body, MOST).collect().await {
-                Ok(body) => Asked { method: head.method.to_string(), path, body: body.to_bytes().to_vec() },
+                Ok(body) => {
+                    let headers = head.headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned()));
+                    Asked { method: head.method.to_string(), path, headers: headers.collect(), body: body.to_bytes().to_vec() }
+                }
                 Err(_) => return Ok::<_, Infallible>(response(Answer::error(413, "Request Entity Too Large"))),
             };
             Ok(response(answer(asked).await))

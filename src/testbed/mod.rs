@@ -19,6 +19,7 @@ mod metrics;
 mod mongod;
 mod names;
 mod otlp;
+pub mod outpost;
 pub mod pack;
 pub mod place;
 mod ports;

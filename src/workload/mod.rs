@@ -1,6 +1,7 @@
 //! Load on an application: who asks for what, how often.
 
 mod arrivals;
+pub mod generator;
 
 pub use arrivals::{Arrival, Process, WHOLE};
 

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["object"],
     &["app", "workload", "telemetry"],
     &["shell", "cluster"],
-    &["cluster::client", "cluster::sim", "cluster::live"],
+    &["cluster::client", "cluster::environment", "cluster::live", "cluster::outpost", "cluster::sim"],
     &["fault", "tool"],
     &["task", "reward"],
     &["problem", "trajectory"],

@@ -1,7 +1,7 @@
 //! [`Environment`]: one environment on a live cluster, from connection to close. It keeps the lease while it is there.
 
 use super::keeper::{Keeper, this_holder};
-use super::own_pod::OwnPod;
+use super::outpost::OutpostPod;
 use super::{AgentAccount, ConnectFailure, LiveCluster};
 use crate::app::App;
 use crate::cluster::environment::{
@@ -64,8 +64,8 @@ impl Environment {
         ensure_namespaces(&mut self.cluster, &self.place, &self.app)?;
         self.cluster.set_agent(AgentAccount { namespace: self.place.own.clone(), name: ArcStr::from(AGENT) });
         self.cluster.acting().map_err(EnvironmentError::api("connecting as the agent"))?;
-        let own_pod = OwnPod::ensure(&mut self.cluster, &self.place, &self.config)?;
-        self.cluster.set_application(self.app.clone(), own_pod);
+        let outpost = OutpostPod::ensure(&mut self.cluster, &self.place, &self.config)?;
+        self.cluster.set_application(self.app.clone(), outpost);
         Ok(())
     }
 

@@ -11,14 +11,14 @@ mod environment;
 mod exec;
 mod keeper;
 mod line;
-mod own_pod;
+mod outpost;
 mod request;
 mod watch;
 
 pub use agent::{Acting, AgentAccount};
 pub use connect::{ConnectFailure, VERSIONS};
 pub use environment::{Environment, OpenError};
-pub use own_pod::OwnPod;
+pub use outpost::OutpostPod;
 
 use super::disturbance::{DisturbError, Disturbance};
 use super::environment::LiveConfig;
@@ -49,7 +49,7 @@ pub struct LiveCluster {
     shared: Arc<Shared>,
     app: Option<Arc<App>>,
     account: Option<AgentAccount>,
-    own_pod: Option<OwnPod>,
+    outpost: Option<OutpostPod>,
 }
 
 struct Shared {
@@ -108,7 +108,7 @@ impl LiveCluster {
             resources: Mutex::new(None),
             seen: watch::Seen::default(),
         };
-        Ok(LiveCluster { shared: Arc::new(shared), app: None, account: None, own_pod: None })
+        Ok(LiveCluster { shared: Arc::new(shared), app: None, account: None, outpost: None })
     }
 
     /// The API server's address.
@@ -127,9 +127,20 @@ impl LiveCluster {
     }
 
     /// Drives and probes this application through our own pod.
-    pub fn set_application(&mut self, app: Arc<App>, own_pod: OwnPod) {
+    pub fn set_application(&mut self, app: Arc<App>, outpost: OutpostPod) {
         self.app = Some(app);
-        self.own_pod = Some(own_pod);
+        self.outpost = Some(outpost);
+    }
+
+    /// What the load on the application did since it was started.
+    ///
+    /// # Errors
+    /// Why our own pod cannot be asked.
+    pub fn load_report(&self) -> Result<crate::workload::generator::LoadReport, String> {
+        match &self.outpost {
+            Some(pod) => pod.report(&self.shared),
+            None => Err("no application is deployed on this connection".to_owned()),
+        }
     }
 
     /// How the agent acts; connects it when it has not acted yet.
@@ -244,21 +255,21 @@ impl Cluster for LiveCluster {
     }
 
     fn http(&mut self, from: &HttpOrigin, request: &HttpRequest) -> Result<HttpReply, ConnectError> {
-        match (from, &self.own_pod) {
+        match (from, &self.outpost) {
             (HttpOrigin::Workstation, Some(pod)) => pod.http(&self.shared, request),
             _ => Err(ConnectError::NameNotFound { host: request.host.clone() }),
         }
     }
 
     fn resolve(&mut self, from: &HttpOrigin, host: &str) -> Result<Vec<ArcStr>, ConnectError> {
-        match (from, &self.own_pod) {
+        match (from, &self.outpost) {
             (HttpOrigin::Workstation, Some(pod)) => pod.resolve(&self.shared, host),
             _ => Err(ConnectError::NameNotFound { host: host.to_owned() }),
         }
     }
 
     fn drive(&mut self, namespace: &str, workload: Option<&Workload>) -> Result<(), WorkloadError> {
-        match (&self.app, &self.own_pod) {
+        match (&self.app, &self.outpost) {
             (Some(app), Some(pod)) if app.namespace == namespace => pod.drive(&self.shared, app, workload),
             _ => Err(WorkloadError::NoApp(namespace.to_owned())),
         }
@@ -266,7 +277,7 @@ impl Cluster for LiveCluster {
 
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {
         let silent = |why: &str| ProbeReply { status: 0, latency: Duration::ZERO, error: why.to_owned() };
-        match (&self.app, &self.own_pod) {
+        match (&self.app, &self.outpost) {
             (Some(app), Some(pod)) => pod.probe(&self.shared, app, requests),
             _ => requests.iter().map(|_| silent("no application is deployed on this connection")).collect(),
         }
@@ -288,7 +299,7 @@ impl Cluster for LiveCluster {
     }
 
     fn disturb(&mut self, name: &str, disturbance: &Disturbance) -> Result<(), DisturbError> {
-        match self.own_pod.clone() {
+        match self.outpost.clone() {
             Some(pod) => pod.disturb(self, name, disturbance),
             None => Err(DisturbError::Unsupported {
                 what: disturbance.to_string(),
@@ -298,7 +309,7 @@ impl Cluster for LiveCluster {
     }
 
     fn relieve(&mut self, name: &str) -> Result<(), DisturbError> {
-        match self.own_pod.clone() {
+        match self.outpost.clone() {
             Some(pod) => pod.relieve(self, name),
             None => Ok(()),
         }
