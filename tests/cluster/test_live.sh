@@ -3,6 +3,8 @@
 # that is started here, with everything that observes it, and taken down again unless it was up before. Says at the end what
 # was skipped and why; fails when the cluster cannot be had.
 #
+# Tests find in AIOPSLAB_TEST_CLUSTER the cluster.sh by which they may break nodes; it is unset on a cluster of somebody else's.
+#
 # The caller sets PY (a Python with the package and pytest) and CARGO_TARGET_DIR.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,10 +29,12 @@ prepare_own_cluster() {
   step "starting the cluster"
   eval "$("$here/cluster.sh" up 3)"
   "$here/cluster.sh" observe
+  export AIOPSLAB_TEST_CLUSTER=$here/cluster.sh
   kubectl top nodes
 }
 
 if [ -n "${KUBECONFIG:-}" ]; then
+  unset AIOPSLAB_TEST_CLUSTER
   skip "tests/cluster and the testbed's images: KUBECONFIG names a cluster, which pulls its own"
 else
   prepare_own_cluster
@@ -52,5 +56,5 @@ else
   skip "pytest tests/live: there is no such test"
 fi
 
-echo "test-live: done in $SECONDS s on $(kubectl config current-context), ${#skipped[@]} skipped"
+echo "test-live: done in $SECONDS s on ${KUBECONFIG}, ${#skipped[@]} skipped"
 [ ${#skipped[@]} -eq 0 ] || printf 'test-live: skipped %s\n' "${skipped[@]}"

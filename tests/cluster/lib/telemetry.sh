@@ -35,9 +35,9 @@ pack_telemetry() {
   local part=$1 name libraries=()
   case $part in
     metrics-server) name=registry.k8s.io/metrics-server/metrics-server:v0.8.0 ;;
-    jaeger) name=docker.io/jaegertracing/all-in-one:1.76.0 ;;
+    jaeger) name=docker.io/aiopslab/jaeger:1.76.0 ;;
     prometheus)
-      name=docker.io/prom/prometheus:debian
+      name=docker.io/aiopslab/prometheus:debian
       mapfile -t libraries < <(ldd "$bin/prometheus" 2>/dev/null | grep -o '/[^ ]*' | sed 's/.*/&=&/')
       ;;
   esac
