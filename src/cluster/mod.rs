@@ -84,7 +84,7 @@ pub trait Cluster: Send {
     }
 
     /// Disturbs nodes, networks or processes below the API, under a name by which [`Cluster::relieve`] ends it. The caller chooses the
-    /// name, so that it can be written down before anything happens.
+    /// name, so that it can be written down before anything happens; one that is in force under it already ends first.
     ///
     /// # Errors
     /// What is missing for it, or why it failed.
@@ -100,6 +100,15 @@ pub trait Cluster: Send {
     fn relieve(&mut self, name: &str) -> Result<(), DisturbError> {
         let _ = name;
         Ok(())
+    }
+
+    /// Whether a disturbance is in force under this name.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    fn is_disturbed(&mut self, name: &str) -> Result<bool, DisturbError> {
+        let _ = name;
+        Ok(false)
     }
 
     /// An independent copy of the cluster at this instant.

@@ -11,11 +11,13 @@ pub struct Undo {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
-    /// The patch that puts back what was there.
+    /// The patch that puts back what was there; null when no object was changed.
     pub patch: Json,
     /// How to read the patch.
     pub patch_kind: PatchKind,
-    /// The kubectl commands that do the same, without namespace; what the oracle types.
+    /// Names of the disturbances to relieve.
+    pub disturbances: Vec<String>,
+    /// The kubectl commands that do the same as far as a user can, without namespace; what the oracle types.
     pub commands: Vec<String>,
 }
 
@@ -23,8 +25,14 @@ impl Undo {
     /// Puts back what was there.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server refuses, or a disturbance goes on.
     pub fn apply(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {
+        for name in &self.disturbances {
+            cluster.relieve(name).map_err(FaultError::Disturb)?;
+        }
+        if self.patch.is_null() {
+            return Ok(());
+        }
         let kind = if self.kind == "service" { services() } else { deployments() };
         let request = ApiRequest::patch(kind, Some(namespace), &self.name, self.patch_kind, self.patch.clone());
         send(cluster, "patch", request, "kubectl-patch").map(|_| ())

@@ -37,6 +37,7 @@ impl SetImage {
             name: self.deployment.clone(),
             patch: patch(&old),
             patch_kind: PatchKind::Strategic,
+            disturbances: Vec::new(),
             commands: vec![format!("set image deployment/{} {}={}", self.deployment, self.container, edit::shell_word(&old))],
         })
     }
@@ -83,7 +84,14 @@ impl SetCommand {
             array![object! { "op" => "replace", "path" => path, "value" => old }]
         };
         let command = format!("patch deployment {} --type=json -p {}", self.deployment, edit::shell_word(&back.to_compact()));
-        Ok(Undo { kind: "deployment", name: self.deployment.clone(), patch: back, patch_kind: PatchKind::Json, commands: vec![command] })
+        Ok(Undo {
+            kind: "deployment",
+            name: self.deployment.clone(),
+            patch: back,
+            patch_kind: PatchKind::Json,
+            disturbances: Vec::new(),
+            commands: vec![command],
+        })
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {

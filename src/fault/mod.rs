@@ -4,6 +4,7 @@
 //! took effect and carries its undo as data, from which the oracle's repair is worded too. A change looks like one that a
 //! user made with kubectl: same requests, same field managers, no annotation, label or name of ours.
 
+mod below;
 mod edit;
 mod image;
 mod replicas;
@@ -11,6 +12,7 @@ mod routing;
 mod scheduling;
 mod symptom;
 
+pub use below::{ContainerKill, NetworkLoss, NetworkPartition, NodeStop, PodKill};
 pub use edit::Undo;
 pub use image::{SetCommand, SetImage};
 pub use replicas::Scale;
@@ -18,7 +20,7 @@ pub use routing::TargetPort;
 pub use scheduling::NodeSelector;
 pub use symptom::{Observation, Symptom, observe};
 
-use crate::cluster::{ApiError, Cluster, Right};
+use crate::cluster::{ApiError, Cluster, DisturbError, Right};
 use serde::Deserialize;
 
 /// A fault.
@@ -35,6 +37,16 @@ pub enum Fault {
     TargetPort(TargetPort),
     /// A Deployment's pods fit on no node.
     NodeSelector(NodeSelector),
+    /// A Deployment's pods are deleted without grace.
+    PodKill(PodKill),
+    /// A container of a Deployment's pods is killed.
+    ContainerKill(ContainerKill),
+    /// Packets of a Deployment's pods get lost.
+    NetworkLoss(NetworkLoss),
+    /// The pods of two Deployments cannot reach each other.
+    NetworkPartition(NetworkPartition),
+    /// The kubelets of a Deployment's nodes stop.
+    NodeStop(NodeStop),
 }
 
 /// Why a fault could not be injected or did not take effect.
@@ -58,6 +70,9 @@ pub enum FaultError {
         /// The rights.
         missing: Vec<String>,
     },
+    /// The cluster could not be disturbed, or a disturbance goes on.
+    #[error(transparent)]
+    Disturb(DisturbError),
     /// The object is not as the recipe expects it.
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected {
@@ -70,6 +85,16 @@ pub enum FaultError {
     },
 }
 
+impl FaultError {
+    /// The error of a fault whose disturbance failed.
+    fn disturb(fault: &'static str, error: DisturbError) -> FaultError {
+        match error {
+            DisturbError::MissingRights { rights, .. } => FaultError::MissingRights { fault, missing: vec![rights] },
+            other => FaultError::Disturb(other),
+        }
+    }
+}
+
 impl Fault {
     /// The kind's name in problem files.
     pub fn kind(&self) -> &'static str {
@@ -79,6 +104,11 @@ impl Fault {
             Fault::Scale(_) => "scale",
             Fault::TargetPort(_) => "target-port",
             Fault::NodeSelector(_) => "node-selector",
+            Fault::PodKill(_) => "pod-kill",
+            Fault::ContainerKill(_) => "container-kill",
+            Fault::NetworkLoss(_) => "network-loss",
+            Fault::NetworkPartition(_) => "network-partition",
+            Fault::NodeStop(_) => "node-stop",
         }
     }
 
@@ -90,6 +120,11 @@ impl Fault {
             Fault::Scale(fault) => &fault.deployment,
             Fault::TargetPort(fault) => &fault.service,
             Fault::NodeSelector(fault) => &fault.deployment,
+            Fault::PodKill(fault) => &fault.deployment,
+            Fault::ContainerKill(fault) => &fault.deployment,
+            Fault::NetworkLoss(fault) => &fault.deployment,
+            Fault::NetworkPartition(fault) => &fault.deployment,
+            Fault::NodeStop(fault) => &fault.deployment,
         }
     }
 
@@ -113,6 +148,9 @@ impl Fault {
             Fault::NodeSelector(_) => {
                 ["get", "delete", "create", "patch"].into_iter().map(|verb| right(verb, "apps", "deployments")).collect()
             }
+            Fault::PodKill(_) | Fault::ContainerKill(_) | Fault::NetworkLoss(_) | Fault::NetworkPartition(_) | Fault::NodeStop(_) => {
+                below::rights(self.kind(), namespace)
+            }
         }
     }
 
@@ -131,6 +169,11 @@ impl Fault {
             Fault::Scale(fault) => fault.inject(cluster, namespace),
             Fault::TargetPort(fault) => fault.inject(cluster, namespace),
             Fault::NodeSelector(fault) => fault.inject(cluster, namespace),
+            Fault::PodKill(fault) => fault.inject(cluster, namespace),
+            Fault::ContainerKill(fault) => fault.inject(cluster, namespace),
+            Fault::NetworkLoss(fault) => fault.inject(cluster, namespace),
+            Fault::NetworkPartition(fault) => fault.inject(cluster, namespace),
+            Fault::NodeStop(fault) => fault.inject(cluster, namespace),
         }
     }
 
@@ -145,6 +188,11 @@ impl Fault {
             Fault::Scale(fault) => fault.prove(cluster, namespace),
             Fault::TargetPort(fault) => fault.prove(cluster, namespace),
             Fault::NodeSelector(fault) => fault.prove(cluster, namespace),
+            Fault::PodKill(fault) => fault.prove(cluster, namespace),
+            Fault::ContainerKill(fault) => fault.prove(cluster, namespace),
+            Fault::NetworkLoss(fault) => fault.prove(cluster, namespace),
+            Fault::NetworkPartition(fault) => fault.prove(cluster, namespace),
+            Fault::NodeStop(fault) => fault.prove(cluster, namespace),
         }
     }
 }
@@ -171,6 +219,16 @@ mod tests {
             target-port = { service = "user-service", port = 9090, target_port = 9999 }
             [[fault]]
             node-selector = { deployment = "user", key = "disktype", value = "ssd" }
+            [[fault]]
+            pod-kill = { deployment = "user" }
+            [[fault]]
+            container-kill = { deployment = "geo", container = "hotel-reserv-geo" }
+            [[fault]]
+            network-loss = { deployment = "user", share = 0.99 }
+            [[fault]]
+            network-partition = { deployment = "user", from = "mongodb-user" }
+            [[fault]]
+            node-stop = { deployment = "frontend" }
         "#;
         let file: File = toml::from_str(text).expect("valid");
         let kinds: Vec<_> = file.fault.iter().map(|f| (f.kind(), f.target())).collect();
@@ -181,7 +239,12 @@ mod tests {
                 ("scale", "user"),
                 ("set-command", "profile"),
                 ("target-port", "user-service"),
-                ("node-selector", "user")
+                ("node-selector", "user"),
+                ("pod-kill", "user"),
+                ("container-kill", "geo"),
+                ("network-loss", "user"),
+                ("network-partition", "user"),
+                ("node-stop", "frontend")
             ]
         );
         assert!(matches!(file.fault[0].strict(), Fault::SetImage(SetImage { image, .. }) if image == "b:2"));

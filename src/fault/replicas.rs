@@ -29,6 +29,7 @@ impl Scale {
             name: self.deployment.clone(),
             patch: object! { "spec" => object! { "replicas" => old } },
             patch_kind: PatchKind::Merge,
+            disturbances: Vec::new(),
             commands: vec![format!("scale deployment {} --replicas={old}", self.deployment)],
         })
     }

@@ -40,7 +40,14 @@ impl TargetPort {
         edit::send(cluster, "patch", request(replace(Json::from(i64::from(self.target_port)))), "kubectl-patch")?;
         let back = replace(old);
         let command = format!("patch service {} --type=json -p {}", self.service, edit::shell_word(&back.to_compact()));
-        Ok(Undo { kind: "service", name: self.service.clone(), patch: back, patch_kind: PatchKind::Json, commands: vec![command] })
+        Ok(Undo {
+            kind: "service",
+            name: self.service.clone(),
+            patch: back,
+            patch_kind: PatchKind::Json,
+            disturbances: Vec::new(),
+            commands: vec![command],
+        })
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {

@@ -50,7 +50,14 @@ impl NodeSelector {
             array![object! { "op" => "replace", "path" => path, "value" => old }]
         };
         let command = format!("patch deployment {} --type=json -p {}", self.deployment, edit::shell_word(&back.to_compact()));
-        Ok(Undo { kind: "deployment", name: self.deployment.clone(), patch: back, patch_kind: PatchKind::Json, commands: vec![command] })
+        Ok(Undo {
+            kind: "deployment",
+            name: self.deployment.clone(),
+            patch: back,
+            patch_kind: PatchKind::Json,
+            disturbances: Vec::new(),
+            commands: vec![command],
+        })
     }
 
     fn await_deletion(&self, cluster: &mut dyn Cluster, namespace: &str, before: &Object) -> Result<(), FaultError> {

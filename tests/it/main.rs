@@ -8,6 +8,7 @@ mod api_apply;
 mod api_policy;
 mod api_server;
 mod attacks;
+mod below;
 mod client_pods;
 mod cluster_fixture;
 mod controllers;

@@ -265,6 +265,10 @@ impl<C: Cluster> Cluster for Journaled<C> {
         self.cluster.relieve(name)
     }
 
+    fn is_disturbed(&mut self, name: &str) -> Result<bool, DisturbError> {
+        self.cluster.is_disturbed(name)
+    }
+
     fn fork(&self) -> Result<Box<dyn Cluster>, Unsupported> {
         self.cluster.fork()
     }

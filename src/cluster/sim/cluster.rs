@@ -2,10 +2,11 @@
 
 use super::store::Kind;
 use super::world::World;
-use super::{api, derive, exec, http, network, traffic};
+use super::{api, derive, disturb, exec, http, network, traffic};
 use crate::cluster::{
-    ApiError, ApiReply, ApiRequest, Cluster, ConnectError, ExecOutput, ExecRequest, HttpOrigin, HttpReply, HttpRequest, Identity, Interest,
-    ProbeReply, ProbeRequest, Subresource, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
+    ApiError, ApiReply, ApiRequest, Cluster, ConnectError, DisturbError, Disturbance, ExecOutput, ExecRequest, HttpOrigin, HttpReply,
+    HttpRequest, Identity, Interest, ProbeReply, ProbeRequest, Subresource, TelemetryQuery, TelemetryReply, Unsupported, Woken,
+    WorkloadError,
 };
 use crate::object::{Json, ResourceRef};
 use crate::time::SimTime;
@@ -82,6 +83,19 @@ impl Cluster for SimCluster {
 
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {
         http::probe(&self.world, requests)
+    }
+
+    fn disturb(&mut self, name: &str, disturbance: &Disturbance) -> Result<(), DisturbError> {
+        disturb::disturb(&mut self.world, name, disturbance)
+    }
+
+    fn relieve(&mut self, name: &str) -> Result<(), DisturbError> {
+        disturb::relieve(&mut self.world, name);
+        Ok(())
+    }
+
+    fn is_disturbed(&mut self, name: &str) -> Result<bool, DisturbError> {
+        Ok(disturb::is_disturbed(&self.world, name))
     }
 
     fn fork(&self) -> Result<Box<dyn Cluster>, Unsupported> {

@@ -185,6 +185,7 @@ impl World {
         digest.debug(&self.scheduler);
         digest.debug(&self.kubelet);
         digest.debug(&self.network);
+        digest.debug(&self.disturbances);
         self.programs.digest(&mut digest);
         for run in self.history.runs() {
             for number in [run.id.0, u64::from(run.restart), run.started_at.as_nanos(), run.lines.len() as u64] {

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod controllers;
 pub mod derive;
 pub mod digest;
+pub mod disturb;
 pub mod exec;
 pub mod graph;
 pub mod history;

@@ -4,7 +4,7 @@
 //! the queue; [`World::run`] takes the work off in order of (time, sequence). Cloning a `World` forks the cluster.
 
 use super::store::{Change, Key, Store};
-use super::{api, controllers, digest, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
+use super::{api, controllers, digest, disturb, history, kubelet, network, programs, queue::Queue, scheduler, traffic};
 use crate::app::Catalog;
 use crate::cluster::Woken;
 use crate::rng::{Key as RandomKey, Stream};
@@ -53,6 +53,8 @@ pub struct World {
     pub network: network::State,
     /// What runs in containers.
     pub programs: programs::State,
+    /// What was done below the API.
+    pub disturbances: disturb::State,
     /// The load at present.
     pub traffic: traffic::State,
     /// What happened.
@@ -79,6 +81,7 @@ impl World {
             kubelet: kubelet::State::default(),
             network: network::State::default(),
             programs: programs::State::default(),
+            disturbances: disturb::State::default(),
             traffic: traffic::State::default(),
             history: history::History::default(),
             catalog,
@@ -106,6 +109,7 @@ impl World {
             scheduler::on_change(self, &change);
             kubelet::on_change(self, &change);
             network::on_change(self, &change);
+            disturb::on_change(self, &change);
             woken |= interested(&change);
         }
         woken

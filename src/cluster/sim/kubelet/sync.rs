@@ -155,6 +155,14 @@ pub fn step(world: &mut World, uid: &str) {
         if !record.busy {
             return;
         }
+        if !nodes::is_node_running(world, &record.node) {
+            // A kubelet that goes on looks at every pod anew.
+            edit(world, uid, |pod| {
+                pod.plan.clear();
+                (pod.busy, pod.pending) = (false, false);
+            });
+            return;
+        }
         let Some(next) = edit(world, uid, |pod| pod.plan.pop_front()).flatten() else { return finish(world, uid) };
         match perform(world, uid, &record, next) {
             Flow::Next => {}

@@ -9,8 +9,9 @@
 
 use super::super::history::{Complaint, RunId};
 use super::super::programs;
+use super::super::store::{Key, Kind};
 use super::super::world::{Event, World};
-use super::rules::{RETRANSMIT_LIMIT, next_retransmission};
+use super::rules::{self, RETRANSMIT_LIMIT, next_retransmission};
 use super::{Connection, Origin, Reach, Transport, Work, connect};
 use crate::app::Follow;
 use crate::app::rules::Pauses;
@@ -175,7 +176,7 @@ fn examine(world: &mut World, key: &(RunId, ArcStr), from: &Origin, address: &Ar
     let Some((ip, port)) = split(address) else { return link };
     let connection = connect(world, from, ip, port, Transport::Tcp, key.0.0);
     match link {
-        Link::Up { peer, stalled } => match examine_live(world, &connection, peer, stalled) {
+        Link::Up { peer, stalled } => match examine_live(world, key.0, &connection, (peer, stalled)) {
             Verdict::Lost => lost(world, key, from, address),
             Verdict::Flows => Link::Up { peer, stalled: None },
             Verdict::Stalls { since, look_again } => {
@@ -209,9 +210,13 @@ enum Verdict {
     Stalls { since: SimTime, look_again: SimTime },
 }
 
-fn examine_live(world: &World, connection: &Connection, peer: RunId, stalled: Option<SimTime>) -> Verdict {
+fn examine_live(world: &World, from: RunId, connection: &Connection, (peer, stalled): (RunId, Option<SimTime>)) -> Verdict {
     let ended = world.history.run(peer).is_none_or(|run| run.end.is_some());
     let same = connection.run() == Some(peer);
+    // A pod that was deleted without grace has no address any more, but its network is there until its processes have ended.
+    if !ended && stalled.is_none() && is_ending(world, peer) && !rules::between(world, from, peer).cut {
+        return Verdict::Flows;
+    }
     match (&connection.reach, stalled) {
         // A process that ends says so, unless nothing got through when it did.
         (_, None) if ended => Verdict::Lost,
@@ -231,6 +236,13 @@ fn examine_live(world: &World, connection: &Connection, peer: RunId, stalled: Op
         (_, None) if same => Verdict::Flows,
         (_, None) => Verdict::Lost,
     }
+}
+
+/// Whether a run's pod is gone from the API.
+fn is_ending(world: &World, run: RunId) -> bool {
+    let Some(launch) = world.history.run(run).map(|run| &run.launch) else { return true };
+    let key = Key::new(Kind::POD, launch.namespace.clone(), launch.pod.clone());
+    world.store.get(&key).is_none_or(|pod| pod.uid() != launch.pod_uid)
 }
 
 fn dial_at(world: &mut World, key: &(RunId, ArcStr), address: &ArcStr, at: SimTime) {
