@@ -11,6 +11,11 @@ mod attacks;
 mod below;
 mod client_pods;
 mod cluster_fixture;
+#[cfg(feature = "bash")]
+#[path = "../conformance/mod.rs"]
+mod conformance;
+#[cfg(feature = "bash")]
+mod conformance_backend;
 mod controllers;
 mod environment;
 mod episodes;
