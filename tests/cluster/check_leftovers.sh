@@ -29,7 +29,8 @@ machine() {
     nft list ruleset | sed 's/^/nft /'
     awk '{print "mount", $5}' /proc/self/mountinfo
     find /sys/fs/cgroup -type d 2>/dev/null | sed 's/^/cgroup /'
-    find /run /etc /opt /var/lib /var/log /usr/lib/cni -maxdepth 2 2>/dev/null | sed 's/^/file /'
+    find /run /etc /opt /var/lib /var/log -maxdepth 1 2>/dev/null | sed 's/^/file /'
+    { find /run/containerd /var/lib/{cni,containerd,kubelet} /var/log/{containers,pods} -maxdepth 2 2>/dev/null || true; } | sed 's/^/file /'
     find "$AIOPSLAB_CLUSTER_ROOT" "$TMPDIR" | sed 's/^/file /'
   } | { grep -vE "$others" || true; } | sort -u
   {
