@@ -19,6 +19,24 @@ kubectl run lasting --image=check/nodes:1 --image-pull-policy=Always \
   --overrides='{"spec": {"nodeName": "node-2", "tolerations": [{"operator": "Exists"}]}}' >/dev/null
 kubectl wait --for=condition=Ready pod/lasting --timeout=30s >/dev/null || fail "an image of the mirror did not start"
 
+# resolve NAME: the address that the cluster's DNS gives, asked from this machine, or its return code
+resolve() {
+  python3 - "$(kubectl -n kube-system get service kube-dns -o 'jsonpath={.spec.clusterIP}')" "$1" <<'EOF'
+import socket, sys
+server, name = sys.argv[1:]
+labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.settimeout(5)
+    client.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels + b"\0\0\1\0\1", (server, 53))
+    answer = client.recv(4096)
+print(".".join(map(str, answer[-4:])) if answer[7] else f"code {answer[3] & 15}")
+EOF
+}
+service=$(kubectl get service kubernetes -o 'jsonpath={.spec.clusterIP}')
+[ "$(resolve kubernetes.default.svc.cluster.local)" = "$service" ] || fail "DNS says $(resolve kubernetes.default.svc.cluster.local), not $service"
+[ "$(resolve registry.invalid)" = "code 3" ] || fail "DNS knows a name outside: $(resolve registry.invalid)"
+echo "DNS resolves Services, and nothing outside"
+
 container() { kubectl get pod lasting -o 'jsonpath={.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}'; }
 before=$(container)
 
