@@ -8,6 +8,7 @@
 mod answer;
 mod catalog;
 pub mod consul;
+pub mod consul_cli;
 pub mod digest;
 mod embedded;
 mod endpoint;

@@ -93,7 +93,7 @@ where
         }
     });
     // A client that goes away is none of the server's business.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {

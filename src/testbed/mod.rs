@@ -4,7 +4,7 @@
 //! until it serves, `start` does that over real sockets, and `serve` answers with the steps of its operations. Texts of lines and
 //! errors, time-outs and the rules of clients are those of [`crate::app::rules`], which the simulator uses too.
 //!
-//! Not played: memory that a program needs beyond what this one takes, TLS, what stores speak to clients of their own (MongoDB,
+//! Not played: memory that grows under load, TLS, what stores speak to clients of their own (MongoDB,
 //! Postgres), gRPC to anyone but other testbeds.
 
 pub mod alone;
@@ -23,6 +23,7 @@ pub mod outpost;
 pub mod pack;
 pub mod place;
 mod ports;
+mod real_net;
 mod redis;
 mod role;
 mod serve;

@@ -18,6 +18,11 @@ fn attribute(key: &str, tag: &Tag) -> Json {
     object! { "key" => key, "value" => value }
 }
 
+/// Whether a tag stands in a field of its own.
+fn implied(key: &str) -> bool {
+    matches!(key, "span.kind" | "error")
+}
+
 /// The spans of a process, each with its trace.
 pub fn encode(process: &Process, spans: &[(u64, Span)]) -> Json {
     let mut of = vec![attribute("service.name", &Tag::Text(process.service.clone()))];
@@ -29,7 +34,7 @@ pub fn encode(process: &Process, spans: &[(u64, Span)]) -> Json {
             "kind" => if is_server { 2 } else { 3 },
             "startTimeUnixNano" => span.start.as_nanos().to_string(),
             "endTimeUnixNano" => (span.start + span.took).as_nanos().to_string(),
-            "attributes" => span.tags.iter().map(|(key, tag)| attribute(key, tag)).collect::<Json>(),
+            "attributes" => span.tags.iter().filter(|(key, _)| !implied(key)).map(|(key, tag)| attribute(key, tag)).collect::<Json>(),
         };
         if let Some(parent) = span.parent {
             json.set("parentSpanId", format!("{parent:016x}"));
@@ -72,7 +77,10 @@ fn read_span(json: &Json, process: &Arc<Process>) -> Option<(u64, Span)> {
         };
         tags.push(("span.kind".into(), Tag::Text(kind.into())));
     }
-    let status = json.get("status");
+    let failed = json.at(&["status", "code"]).as_i64() == Some(2);
+    if failed && !tags.iter().any(|(key, _)| key == "error") {
+        tags.push(("error".into(), Tag::Bool(true)));
+    }
     let span = Span {
         id: id(json.get("spanId").text())?,
         parent: id(json.get("parentSpanId").text()),
@@ -80,7 +88,7 @@ fn read_span(json: &Json, process: &Arc<Process>) -> Option<(u64, Span)> {
         start: SimTime::from_nanos(start),
         took: Duration::from_nanos(end.saturating_sub(start)),
         tags,
-        error: (status.get("code").as_i64() == Some(2)).then(|| status.get("message").text().into()),
+        error: failed.then(|| json.at(&["status", "message"]).text().into()),
         process: process.clone(),
     };
     Some((id(json.get("traceId").text())?, span))
@@ -111,9 +119,9 @@ mod tests {
     fn what_is_written_is_read() {
         let process = Arc::new(Process { service: "geo".into(), tags: vec![("ip".into(), "10.0.0.1".into())] });
         let tags = vec![
-            ("span.kind".into(), Tag::Text("server".into())),
             ("n".into(), Tag::Int(3)),
             ("x".into(), Tag::Float(0.5)),
+            ("span.kind".into(), Tag::Text("server".into())),
             ("error".into(), Tag::Bool(true)),
         ];
         let start = SimTime::from_nanos(1_768_471_200_123_456_789);

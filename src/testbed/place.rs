@@ -95,6 +95,11 @@ impl Place {
         self.catalog.instance(&self.image, &self.argv, &self.env, &files)
     }
 
+    /// Whether this is a container of one of the testbed's images.
+    pub fn is_container(&self) -> bool {
+        self.root == Path::new("/") && Path::new(FOLDER).join("image").exists()
+    }
+
     /// A path of the container.
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)))

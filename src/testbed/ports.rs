@@ -33,7 +33,12 @@ pub async fn open(role: &Arc<Role>, listen: &Listen, port: u16) -> io::Result<()
         open_metrics(&role).await;
     }
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, for one; they come back.
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                continue;
+            };
             // Small answers must not wait for each other.
             let _ = stream.set_nodelay(true);
             let role = role.clone();

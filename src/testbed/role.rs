@@ -38,7 +38,11 @@ pub struct Role {
     pub state: State,
     random: Mutex<Stream>,
     ends: mpsc::UnboundedSender<i32>,
+    _ballast: Vec<u8>,
 }
+
+/// Memory that this program takes whatever it plays.
+const OWN_MEMORY: usize = 3 << 20;
 
 /// What stores hold while they run.
 #[derive(Default)]
@@ -102,35 +106,32 @@ pub fn play(place: Place) -> Result<i32, String> {
         StartError::NoCommand => "no command specified".to_owned(),
         StartError::NotFound(name) => format!("exec: \"{name}\": executable file not found in $PATH"),
     })?;
-    if instance.program.behaviour == Behaviour::Command {
+    let behaviour = instance.program.behaviour;
+    if behaviour == Behaviour::Command {
         return Err(super::tools::exec(&instance));
     }
+    if behaviour == Behaviour::Consul && instance.argv.get(1).is_none_or(|word| word != "agent") {
+        return Ok(super::tools::consul(&instance.argv));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    if place.is_container()
+        && let Some(command) = super::tools::unwrapped(&place, &instance)
+    {
+        let (role, _) = Role::new(place.clone(), instance.clone());
+        if behaviour == Behaviour::Mongo {
+            runtime.block_on(super::mongod::prepare(&Arc::new(role)));
+        }
+        // When the program cannot be put in the entry point's place, the entry point plays it.
+        super::tools::replace(command);
+    }
     let code = runtime.block_on(run(place, instance));
     runtime.shutdown_background();
     Ok(code)
 }
 
 async fn run(place: Place, instance: Instance) -> i32 {
-    let (ends, mut ended) = mpsc::unbounded_channel();
-    let mut random = place::randomness();
-    let uuid: ArcStr = random.uuid().into();
-    let host = place.host();
-    let tracer = Tracer::new(&place, &instance, (&host, random.bits()));
-    let role = Arc::new(Role {
-        metrics: Metrics::new(place::now()),
-        tracer,
-        balancers: Mutex::default(),
-        sessions: Mutex::default(),
-        pools: Pools::default(),
-        state: State::default(),
-        random: Mutex::new(random),
-        place,
-        instance,
-        uuid,
-        host,
-        ends,
-    });
+    let (role, mut ended) = Role::new(place, instance);
+    let role = Arc::new(role);
     take_signals(&role);
     let killed = role.clone();
     tokio::spawn(async move {
@@ -141,6 +142,41 @@ async fn run(place: Place, instance: Instance) -> i32 {
     let starting = role.clone();
     tokio::spawn(async move { start(&starting).await });
     ended.recv().await.unwrap_or(0)
+}
+
+/// Memory that the program would need and this one does not, so that limits mean what they mean for the program.
+fn ballast(place: &Place, instance: &Instance) -> Vec<u8> {
+    let needed = usize::try_from(instance.program.memory.start).unwrap_or(0).saturating_sub(OWN_MEMORY);
+    // Written to, or the kernel would not count it.
+    if place.is_container() { vec![1; needed] } else { Vec::new() }
+}
+
+impl Role {
+    /// A program that is about to start, and where its exit code comes from.
+    fn new(place: Place, instance: Instance) -> (Role, mpsc::UnboundedReceiver<i32>) {
+        let (ends, ended) = mpsc::unbounded_channel();
+        let mut random = place::randomness();
+        let uuid: ArcStr = random.uuid().into();
+        let ballast = ballast(&place, &instance);
+        let host = place.host();
+        let tracer = Tracer::new(&place, &instance, (&host, random.bits()));
+        let role = Role {
+            metrics: Metrics::new(place::now()),
+            tracer,
+            balancers: Mutex::default(),
+            sessions: Mutex::default(),
+            pools: Pools::default(),
+            state: State::default(),
+            random: Mutex::new(random),
+            place,
+            instance,
+            uuid,
+            host,
+            ends,
+            _ballast: ballast,
+        };
+        (role, ended)
+    }
 }
 
 /// Takes SIGTERM as the program does.

@@ -46,6 +46,7 @@ pub async fn perform(role: &Arc<Role>, step: &Start) -> Outcome {
                 {
                     role.write(&format!("listen tcp :{port}: bind: {error}"));
                     role.exit(1);
+                    return std::future::pending().await;
                 }
             }
             Outcome::Done

@@ -2,12 +2,18 @@
 
 use super::line;
 use super::names::Names;
+use super::place::{Place, now};
+use super::real_net::RealNet;
 use super::redis;
 use crate::app::mongo::{Options, Server, Trouble, converse, scripts};
 use crate::app::rules::NotOpen;
-use crate::app::{Credentials, Instance};
+use crate::app::{Credentials, Executable, Instance, consul_cli};
+use crate::cluster::client::{self, Client, Net};
+use crate::cluster::{ConnectError, HttpRequest};
 use crate::object;
 use crate::object::Json;
+use crate::shell::{Finished, Request, Vfs, vfs};
+use arcstr::ArcStr;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -20,7 +26,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Names of the programs that are here.
-pub const NAMES: &[&str] = &["bash", "dash", "mongo", "mongosh", "printenv", "redis-cli", "valkey-cli", "zsh"];
+pub const NAMES: &[&str] =
+    &["bash", "curl", "dash", "dig", "getent", "host", "mongo", "mongosh", "printenv", "redis-cli", "valkey-cli", "zsh"];
 
 /// Runs a program by the name it is called; its exit code. `None` when it is not one of these.
 pub fn run(name: &str, arguments: &[String]) -> Option<i32> {
@@ -29,8 +36,17 @@ pub fn run(name: &str, arguments: &[String]) -> Option<i32> {
         "redis-cli" | "valkey-cli" => redis_cli(arguments),
         "bash" | "dash" | "zsh" => shell(name, arguments),
         "printenv" => printenv(arguments),
+        "curl" => networked(name, arguments, client::curl),
+        "dig" => networked(name, arguments, client::dig),
+        "getent" => networked(name, arguments, client::getent),
+        "host" => networked(name, arguments, client::host),
         _ => return None,
     })
+}
+
+/// Prints a text; nobody may be listening any more.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Replaces this process by the tool that a command line names; returns why it could not.
@@ -43,6 +59,87 @@ pub fn exec(instance: &Instance) -> String {
     }
     let error = Command::new(name.as_str()).args(rest).exec();
     format!("exec: \"{name}\": {error}")
+}
+
+/// The command line of the program behind an entry point; `None` when there is no entry point.
+pub fn unwrapped(place: &Place, instance: &Instance) -> Option<Command> {
+    let found = instance.image.executable(place.argv.first()?)?;
+    let (name, arguments) = instance.argv.split_first().filter(|_| matches!(found, Executable::Wrapper(_)))?;
+    let (folder, _) = instance.image.executables.get(name.rsplit('/').next().unwrap_or(name))?;
+    let mut command = Command::new(format!("{folder}/{}", name.rsplit('/').next().unwrap_or(name)));
+    command.arg0(name.as_str()).args(arguments.iter().map(|a| a.as_str()));
+    Some(command)
+}
+
+/// Puts a program in this one's place; comes back when that fails.
+pub fn replace(mut command: Command) {
+    let _ = command.exec();
+}
+
+/// Runs `consul` with anything but `agent`.
+pub fn consul(argv: &[ArcStr]) -> i32 {
+    let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
+    let printed = consul_cli::run(&arguments, &mut |path| {
+        let (method, host) = ("GET".to_owned(), "127.0.0.1".to_owned());
+        let (headers, body, timeout) = (Vec::new(), Vec::new(), PATIENCE);
+        let request = HttpRequest { method, host, port: 8500, path: path.to_owned(), headers, body, timeout };
+        let url = format!("Get \"http://127.0.0.1:8500{path}\"");
+        match network().map(|mut net| net.http(&request)) {
+            Some(Ok(reply)) => Json::parse(&String::from_utf8_lossy(&reply.body)).map_err(|e| e.to_string()),
+            Some(Err(ConnectError::Refused { .. })) => Err(format!("{url}: dial tcp 127.0.0.1:8500: connect: connection refused")),
+            Some(Err(error)) => Err(format!("{url}: {error}")),
+            None => Err(format!("{url}: no runtime")),
+        }
+    });
+    say(&printed.out);
+    eprint!("{}", printed.err);
+    printed.code
+}
+
+fn network() -> Option<RealNet> {
+    RealNet::new().ok()
+}
+
+/// Runs a program that looks at the network.
+fn networked(name: &str, arguments: &[String], run: fn(&mut Client<'_>) -> Finished) -> i32 {
+    let mut net = match RealNet::new() {
+        Ok(net) => net,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            return 1;
+        }
+    };
+    let cwd = std::env::current_dir().map(|p| p.display().to_string()).unwrap_or_else(|_| "/".to_owned());
+    let mut stdin = Vec::new();
+    if arguments.iter().any(|a| a.ends_with("@-") || a == "-") {
+        // What cannot be read is empty.
+        let _ = std::io::stdin().read_to_end(&mut stdin);
+    }
+    let deadline = now() + Duration::from_secs(24 * 3600);
+    let env = std::env::vars().collect();
+    let request = Request { name: name.to_owned(), args: arguments.to_vec(), stdin, cwd: cwd.clone(), env, deadline };
+    // Files that the command line names are read before, and those that were written are kept after.
+    let mut files = Vfs::new(now());
+    let _ = files.make_folder(&cwd, true);
+    for path in arguments.iter().map(|a| a.rsplit('@').next().unwrap_or(a)).filter(|p| Path::new(p).is_file()) {
+        if let Ok(content) = std::fs::read(path) {
+            let full = vfs::normal(&cwd, path);
+            let _ = files.make_folder(full.rsplit_once('/').map_or("/", |(folder, _)| folder), true);
+            let _ = files.write(&full, &content);
+        }
+    }
+    let before: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
+    let finished = run(&mut Client { net: &mut net, request: &request, files: &mut files });
+    for (path, _) in files.iter().filter(|(path, node)| !matches!(node.kind, vfs::Kind::Folder) && !before.contains(&path.to_string())) {
+        let written =
+            files.read(path).map_err(|e| e.to_string()).and_then(|c| std::fs::write(path.as_str(), &*c).map_err(|e| e.to_string()));
+        if let Err(error) = written {
+            eprintln!("{name}: {path}: {error}");
+        }
+    }
+    let _ = std::io::stdout().write_all(&finished.stdout);
+    let _ = std::io::stderr().write_all(&finished.stderr);
+    finished.exit_code
 }
 
 /// The shells that people expect are the one that there is.
@@ -63,11 +160,11 @@ fn shell(name: &str, arguments: &[String]) -> i32 {
 fn printenv(arguments: &[String]) -> i32 {
     let mut code = 0;
     if arguments.is_empty() {
-        std::env::vars().for_each(|(name, value)| println!("{name}={value}"));
+        std::env::vars().for_each(|(name, value)| say(&format!("{name}={value}\n")));
     }
     for wanted in arguments {
         match std::env::vars().find(|(name, _)| name == wanted) {
-            Some((_, value)) => println!("{value}"),
+            Some((_, value)) => say(&format!("{value}\n")),
             None => code = 1,
         }
     }
@@ -137,18 +234,18 @@ fn mongo(arguments: &[String]) -> i32 {
         }
     };
     if let Some(printed) = options.printed_alone() {
-        print!("{printed}");
+        say(printed);
         return 0;
     }
-    print!("{}", options.banner());
+    say(&options.banner());
     let (host, port) = options.place();
     match connect_mongo(&options, &host, port) {
         Err(trouble) => {
-            print!("{}", trouble.text(&host, port));
+            say(&trouble.text(&host, port));
             1
         }
         Ok(mut server) => {
-            print!("{}", options.greeting(&super::place::randomness().uuid()));
+            say(&options.greeting(&super::place::randomness().uuid()));
             let mut stdin = Vec::new();
             if options.evals.is_empty() && options.files.is_empty() && std::io::stdin().read_to_end(&mut stdin).is_err() {
                 return 1;
@@ -157,7 +254,7 @@ fn mongo(arguments: &[String]) -> i32 {
             let (text, code, slept) = converse(&mut server, options.database.as_deref().unwrap_or("test"), scripts);
             #[allow(clippy::disallowed_methods, reason = "a real client really sleeps")]
             std::thread::sleep(slept);
-            print!("{text}");
+            say(&text);
             code
         }
     }
@@ -188,7 +285,7 @@ fn redis_cli(arguments: &[String]) -> i32 {
             "-p" => port = words.next().and_then(|p| p.parse().ok()).unwrap_or(port),
             "-a" | "-n" | "-u" | "--user" | "--pass" => drop(words.next()),
             "--version" | "-v" => {
-                println!("redis-cli 7.4.1");
+                say("redis-cli 7.4.1\n");
                 return 0;
             }
             _ => {}
@@ -226,7 +323,8 @@ fn converse_redis(stream: TcpStream, commands: &[Vec<String>]) -> i32 {
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
             tokio::io::AsyncWriteExt::write_all(stream.get_mut(), &redis::encode(&words)).await?;
             let reply = redis::read_reply(&mut stream, 0).await?;
-            println!("{}", if std::io::stdout().is_terminal() { reply.shown("") } else { reply.raw() });
+            let shown = if std::io::stdout().is_terminal() { reply.shown("") } else { reply.raw() };
+            say(&format!("{shown}\n"));
         }
         Ok::<(), std::io::Error>(())
     };

@@ -10,8 +10,9 @@ use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio::time::{timeout, timeout_at};
 
 /// The longest answer that is read, in bytes.
@@ -22,7 +23,7 @@ pub(super) async fn fetch(names: &Names, asked: &Fetch) -> Fetched {
     let began = Instant::now();
     let deadline = began + Duration::from_micros(asked.timeout_us);
     let took_us = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let looked_up = timeout_at(deadline.into(), names.lookup(&asked.host)).await;
+    let looked_up = timeout_at(deadline, names.lookup(&asked.host)).await;
     let address = match looked_up {
         Ok(Ok(addresses)) => match addresses.into_iter().find(IpAddr::is_ipv4) {
             Some(address) => address,
@@ -32,13 +33,13 @@ pub(super) async fn fetch(names: &Names, asked: &Fetch) -> Fetched {
         Err(_) => return Fetched::TimedOut { address: asked.host.clone(), took_us: took_us(), connected: false },
     };
     let shown = address.to_string();
-    let stream = match timeout_at(deadline.into(), TcpStream::connect(SocketAddr::new(address, asked.port))).await {
+    let stream = match timeout_at(deadline, TcpStream::connect(SocketAddr::new(address, asked.port))).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => return Fetched::Refused { address: shown, took_us: took_us() },
         Ok(Err(_)) | Err(_) => return Fetched::TimedOut { address: shown, took_us: took_us(), connected: false },
     };
     let _ = stream.set_nodelay(true);
-    match timeout_at(deadline.into(), exchange(stream, asked)).await {
+    match timeout_at(deadline, exchange(stream, asked)).await {
         Ok(Some((status, headers, body))) => Fetched::Answer { status, headers, body, took_us: took_us(), address: shown },
         Ok(None) => Fetched::Closed { address: shown, took_us: took_us() },
         Err(_) => Fetched::TimedOut { address: shown, took_us: took_us(), connected: true },

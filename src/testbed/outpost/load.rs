@@ -9,9 +9,10 @@ use crate::time::SimTime;
 use crate::workload::Arrivals;
 use crate::workload::generator::{Ledger, LoadReport, Schedule};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Requests that are under way at most; those beyond it are not sent, and count as errors.
 const UNDER_WAY: usize = 2048;
@@ -47,12 +48,12 @@ impl Load {
 async fn drive(plan: Arc<LoadPlan>, names: Names, ledger: Arc<Mutex<Ledger>>, began: Instant) {
     let arrivals = if plan.constant { Arrivals::Constant } else { Arrivals::Poisson };
     let weights: Vec<f64> = plan.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-    let mut schedule = Schedule::new(Key::new(plan.seed), plan.rate_per_s, arrivals, &weights);
+    let schedule = Schedule::new(Key::new(plan.seed), plan.rate_per_s, arrivals, &weights);
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let epoch = SimTime::ZERO;
-    while let Some(due) = schedule.next() {
+    for due in schedule {
         let at = began + due.at.since(epoch);
-        tokio::time::sleep_until(at.into()).await;
+        tokio::time::sleep_until(at).await;
         let Ok(permit) = under_way.clone().try_acquire_owned() else {
             ledger.lock().unwrap_or_else(PoisonError::into_inner).not_sent(due.endpoint, due.at.since(epoch));
             continue;
