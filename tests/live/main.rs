@@ -5,7 +5,9 @@
 #![allow(clippy::too_many_lines, reason = "tests are tables of cases")]
 #![allow(clippy::disallowed_methods, reason = "which cluster a test may use is said by the environment")]
 
+mod arena;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod conformance_backend;
+mod hostile;
 mod reach;

@@ -24,17 +24,75 @@ const READS: &[(&str, &[&str])] = &[
     ("metrics.k8s.io", &["nodes", "pods"]),
 ];
 
+/// What the agent may change in the application's namespace: everything but the Namespace itself, whose labels say which pods are refused.
+/// RBAC counts a Namespace to itself, so that a binding to `cluster-admin` would include it. No `bind`, `escalate` or `impersonate`.
+const CHANGES: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "bindings",
+            "configmaps",
+            "endpoints",
+            "events",
+            "limitranges",
+            "persistentvolumeclaims",
+            "persistentvolumeclaims/status",
+            "pods",
+            "pods/attach",
+            "pods/binding",
+            "pods/ephemeralcontainers",
+            "pods/eviction",
+            "pods/exec",
+            "pods/log",
+            "pods/portforward",
+            "pods/proxy",
+            "pods/resize",
+            "pods/status",
+            "podtemplates",
+            "replicationcontrollers",
+            "replicationcontrollers/scale",
+            "replicationcontrollers/status",
+            "resourcequotas",
+            "resourcequotas/status",
+            "secrets",
+            "serviceaccounts",
+            "serviceaccounts/token",
+            "services",
+            "services/proxy",
+            "services/status",
+        ],
+    ),
+    ("apps", &["*"]),
+    ("authorization.k8s.io", &["localsubjectaccessreviews"]),
+    ("autoscaling", &["*"]),
+    ("batch", &["*"]),
+    ("coordination.k8s.io", &["*"]),
+    ("discovery.k8s.io", &["*"]),
+    ("events.k8s.io", &["*"]),
+    ("metrics.k8s.io", &["*"]),
+    ("networking.k8s.io", &["*"]),
+    ("policy", &["*"]),
+    ("rbac.authorization.k8s.io", &["rolebindings", "roles"]),
+];
+
+/// The verbs that go with [`CHANGES`].
+const CHANGING: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// The name of the role with [`CHANGES`].
+fn application_role(place: &Place) -> String {
+    place.cluster_name("engineer-application")
+}
+
+fn rule((group, resources): &(&str, &[&str]), verbs: &[&str]) -> Json {
+    let list = |items: &[&str]| items.iter().map(|text| Json::from(*text)).collect::<Json>();
+    object! { "apiGroups" => array![*group], "resources" => list(resources), "verbs" => list(verbs) }
+}
+
 /// The objects that give the agent its rights. `volumes` are the cluster-scoped volumes of the application: those it may change, but not
 /// create, since a new volume could be any folder of a node.
 pub fn agent_objects(place: &Place, volumes: &[String]) -> Vec<Json> {
     let cluster_role = place.cluster_name(AGENT);
-    let mut rules: Vec<Json> = READS
-        .iter()
-        .map(|(group, resources)| {
-            let resources: Json = resources.iter().map(|text| Json::from(*text)).collect();
-            object! { "apiGroups" => array![*group], "resources" => resources, "verbs" => array!["get", "list", "watch"] }
-        })
-        .collect();
+    let mut rules: Vec<Json> = READS.iter().map(|reads| rule(reads, &["get", "list", "watch"])).collect();
     if !volumes.is_empty() {
         rules.push(object! {
             "apiGroups" => array![""], "resources" => array!["persistentvolumes"], "verbs" => array!["delete", "patch", "update"],
@@ -51,23 +109,26 @@ pub fn agent_objects(place: &Place, volumes: &[String]) -> Vec<Json> {
             "subjects" => subjects(),
         }
     };
-    let role = object! {
-        "apiVersion" => "rbac.authorization.k8s.io/v1", "kind" => "ClusterRole", "metadata" => meta(&cluster_role),
-        "rules" => rules.into_iter().collect::<Json>(),
+    let role = |name: &str, rules: Vec<Json>| {
+        object! {
+            "apiVersion" => "rbac.authorization.k8s.io/v1", "kind" => "ClusterRole", "metadata" => meta(name),
+            "rules" => rules.into_iter().collect::<Json>(),
+        }
     };
     vec![
         object! { "apiVersion" => "v1", "kind" => "ServiceAccount", "metadata" => meta(AGENT), "automountServiceAccountToken" => false },
-        role,
+        role(&cluster_role, rules),
+        role(&application_role(place), CHANGES.iter().map(|changes| rule(changes, CHANGING)).collect()),
         binding("ClusterRoleBinding", &cluster_role, &cluster_role),
         binding("ClusterRoleBinding", &format!("{cluster_role}-view"), "view"),
     ]
 }
 
-/// What lets the agent do everything in the application's namespace; it lives there.
+/// What lets the agent change everything in the application's namespace; it lives there.
 pub fn grant(place: &Place) -> Json {
     object! {
         "apiVersion" => "rbac.authorization.k8s.io/v1", "kind" => "RoleBinding", "metadata" => object! { "name" => AGENT },
-        "roleRef" => object! { "apiGroup" => "rbac.authorization.k8s.io", "kind" => "ClusterRole", "name" => "cluster-admin" },
+        "roleRef" => object! { "apiGroup" => "rbac.authorization.k8s.io", "kind" => "ClusterRole", "name" => application_role(place) },
         "subjects" => array![object! { "kind" => "ServiceAccount", "name" => AGENT, "namespace" => &place.own }],
     }
 }
