@@ -36,6 +36,8 @@ pub struct Session {
     options: Options,
     episode: Option<Episode>,
     worlds: Worlds,
+    /// The cluster was left; the last episode can be read and no longer played.
+    left: bool,
 }
 
 /// Why a session did nothing.
@@ -58,7 +60,7 @@ pub enum SessionError {
 impl Session {
     /// A session of a problem; no episode is begun yet.
     pub fn new(registry: Arc<Registry>, problem: Arc<Problem>, options: Options) -> Self {
-        Session { registry, problem, options, episode: None, worlds: Worlds::default() }
+        Session { registry, problem, options, episode: None, worlds: Worlds::default(), left: false }
     }
 
     /// Begins an episode and returns its first observation.
@@ -72,6 +74,7 @@ impl Session {
             self.episode = None;
         }
         let episode = Episode::begin(&mut self.worlds, &self.registry, &self.problem, &self.options, seed)?;
+        self.left = false;
         let first = (episode.first_observation().to_owned(), episode.info());
         self.episode = Some(episode);
         Ok(first)
@@ -83,7 +86,7 @@ impl Session {
     /// No episode is in progress.
     pub fn step(&mut self, action: Action) -> Result<Step, SessionError> {
         let episode = self.episode.as_mut().ok_or(SessionError::NotBegun)?;
-        if episode.is_over() {
+        if episode.is_over() || self.left {
             return Err(SessionError::Over);
         }
         self.worlds.check()?;
@@ -95,7 +98,7 @@ impl Session {
     /// # Errors
     /// What could not be put back on a live cluster; its lease is given back all the same.
     pub fn close(&mut self) -> Result<(), SessionError> {
-        self.episode = None;
+        self.left = !matches!(self.options.cluster, ClusterChoice::Sim);
         Ok(self.worlds.close()?)
     }
 
@@ -106,7 +109,7 @@ impl Session {
 
     /// Whether an episode was begun and is not over.
     pub fn in_progress(&self) -> bool {
-        self.episode.as_ref().is_some_and(|episode| !episode.is_over())
+        !self.left && self.episode.as_ref().is_some_and(|episode| !episode.is_over())
     }
 
     /// An independent copy in the middle of the episode.
@@ -121,6 +124,7 @@ impl Session {
             options: self.options.clone(),
             episode,
             worlds: Worlds::default(),
+            left: self.left,
         })
     }
 

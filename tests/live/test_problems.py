@@ -1,0 +1,152 @@
+"""Every problem on a real cluster: doing nothing fails, the oracle passes, destroying fails; four environments at once."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import kubectl, make
+
+import aiopslab
+
+ENVIRONMENTS = 4
+#: What a submission without an answer says.
+WRONG = {
+    "detection": 'submit("perhaps")',
+    "localization": 'submit(["frontend-that-is-not-there"])',
+    "analysis": 'submit({"system_level": "Hardware", "fault_type": "Network/Storage Issue"})',
+    "mitigation": "submit()",
+}
+
+
+class Policies:
+    """Ways to play a problem; each returns the trajectory."""
+
+    def __init__(self, suffix: str) -> None:
+        self.namespace = f"test-hotel-reservation-{suffix}"
+
+    def nothing(self, env: Any, task: str) -> aiopslab.Trajectory:
+        env.reset(seed=0)
+        env.step('exec_shell("kubectl get pods -A")')
+        env.step(WRONG[task])
+        return env.unwrapped.trajectory
+
+    def oracle(self, env: Any, task: str) -> aiopslab.Trajectory:
+        del task
+        return aiopslab.rollout(env, aiopslab.agents.make("oracle", env), seed=1)
+
+    def destroy(self, env: Any, task: str) -> aiopslab.Trajectory:
+        env.reset(seed=2)
+        env.step(f'exec_shell("kubectl delete deployments,services --all -n {self.namespace} --wait=false")')
+        env.step(WRONG[task])
+        return env.unwrapped.trajectory
+
+    def runbook(self, env: Any, task: str) -> aiopslab.Trajectory:
+        del task
+        return aiopslab.rollout(env, aiopslab.agents.make("runbook", env), seed=3)
+
+
+def play(problem: aiopslab.Problem, env: Any, suffix: str, into: list[dict[str, Any]]) -> None:
+    policies = Policies(suffix)
+    names = ["nothing", "oracle", "runbook"] + (["destroy"] if problem.task == "mitigation" else [])
+    for name in names:
+        begun = time.monotonic()
+        trajectory = getattr(policies, name)(env, problem.task)
+        closing = trajectory.closing or {}
+        failed = [check for check in closing.get("grade", {}).get("checks", []) if not check["passed"]]
+        into.append({
+            "problem": problem.id,
+            "policy": name,
+            "success": bool(trajectory.success),
+            "seconds": round(time.monotonic() - begun, 1),
+            "suffix": suffix,
+            "failed": failed,
+            "cluster": trajectory.header["cluster"],
+            "live": trajectory.header.get("live"),
+        })
+
+
+def worker(work: queue.Queue[aiopslab.Problem], suffix: str, into: list[dict[str, Any]], errors: list[str]) -> None:
+    while True:
+        try:
+            problem = work.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            with make(problem.id, suffix) as env:
+                play(problem, env, suffix, into)
+        except Exception as error:
+            errors.append(f"{problem.id} in {suffix}: {type(error).__name__}: {error}")
+
+
+@pytest.fixture(scope="module")
+def played() -> list[dict[str, Any]]:
+    work: queue.Queue[aiopslab.Problem] = queue.Queue()
+    # The long ones first, so that no environment is left with one at the end.
+    for problem in sorted(aiopslab.list_problems(), key=lambda p: (p.task != "mitigation", p.id)):
+        work.put(problem)
+    results: list[dict[str, Any]] = []
+    errors: list[str] = []
+    threads = [
+        threading.Thread(target=worker, args=(work, suffix, results, errors)) for suffix in "abcd"[:ENVIRONMENTS]
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    report = Path("runs") / "live-problems.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    assert not errors, "\n".join(errors)
+    return results
+
+
+def outcomes(played: list[dict[str, Any]], policy: str) -> dict[str, bool]:
+    return {one["problem"]: one["success"] for one in played if one["policy"] == policy}
+
+
+def test_every_problem_was_played_on_the_live_cluster(played: list[dict[str, Any]]) -> None:
+    assert {one["problem"] for one in played} == {problem.id for problem in aiopslab.list_problems()}
+    assert {one["cluster"] for one in played} == {"live"}
+    assert {one["suffix"] for one in played} == set("abcd"), "four environments took part"
+    assert all(one["live"]["images"] in ("testbed", "upstream") for one in played)
+
+
+def test_the_oracle_solves_every_problem(played: list[dict[str, Any]]) -> None:
+    failed = [one for one in played if one["policy"] == "oracle" and not one["success"]]
+    assert not failed, json.dumps(failed, indent=1)
+
+
+def test_nothing_and_destruction_solve_no_problem(played: list[dict[str, Any]]) -> None:
+    for policy in ("nothing", "destroy"):
+        solved = [problem for problem, success in outcomes(played, policy).items() if success]
+        assert not solved, f"{policy} solved {solved}"
+
+
+def test_the_runbook_agents_result_is_reported(played: list[dict[str, Any]], record_property: Any) -> None:
+    results = outcomes(played, "runbook")
+    solved = sorted(problem for problem, success in results.items() if success)
+    record_property("runbook_solved", f"{len(solved)} of {len(results)}")
+    print(f"runbook solved {len(solved)} of {len(results)}; not: {sorted(set(results) - set(solved))}")
+    assert len(results) == len(aiopslab.list_problems())
+
+
+def test_environments_do_not_disturb_each_other(played: list[dict[str, Any]]) -> None:
+    del played
+    for suffix in "abcd"[:ENVIRONMENTS]:
+        namespace = f"test-hotel-reservation-{suffix}"
+        pods = json.loads(kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
+        ready = [
+            pod
+            for pod in pods
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        ]
+        assert len(ready) == 19, f"{namespace}: {len(ready)} of 19 pods are ready"
+    volumes = json.loads(kubectl("get", "pv", "-o", "json"))["items"]
+    paths = [volume["spec"]["hostPath"]["path"] for volume in volumes if volume["spec"].get("hostPath")]
+    assert len(paths) == len(set(paths)), "no two volumes are the same folder"
