@@ -30,12 +30,25 @@ pub struct App {
     pub rate_per_s: f64,
     /// Deployments that the others need when they start; a quiet deploy waits for them.
     pub first: Vec<ArcStr>,
+    /// Stores whose users, roles and data belong to the baseline.
+    pub stores: Vec<Store>,
     /// Objects to deploy, in order.
     pub manifests: Vec<Json>,
     /// Objects that are deployed besides in strict mode (and replace those of the same kind and name).
     pub strict_manifests: Vec<Json>,
     /// Documents that its stores hold, by name.
     pub documents: Arc<Documents>,
+}
+
+/// A store whose users, roles and data belong to the application's baseline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Its Deployment.
+    pub deployment: ArcStr,
+    /// A program for its container whose output is the same as long as they are.
+    pub fingerprint: Vec<String>,
+    /// The folder that holds all of it.
+    pub data: ArcStr,
 }
 
 /// Where users come in.

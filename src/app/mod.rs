@@ -23,7 +23,7 @@ mod template;
 mod written;
 
 pub use answer::{Body, Condition, Documents, Join, Keep, Selection};
-pub use catalog::{App, Catalog, Entry, Instance, StartError};
+pub use catalog::{App, Catalog, Entry, Instance, StartError, Store};
 pub use embedded::FILES;
 pub use endpoint::{Draw, Endpoint};
 pub use error::{DataError, edits, nearest};

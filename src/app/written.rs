@@ -24,6 +24,8 @@ pub(super) struct File {
     #[serde(default)]
     pub documents: BTreeMap<String, Text>,
     #[serde(default)]
+    pub store: Vec<Store>,
+    #[serde(default)]
     pub program: BTreeMap<String, Spanned<Program>>,
     #[serde(default)]
     pub image: BTreeMap<String, Spanned<Image>>,
@@ -54,6 +56,17 @@ pub(super) struct App {
 pub(super) struct Entry {
     pub service: Text,
     pub port: u16,
+}
+
+/// A store whose users, roles and data belong to the application's baseline.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub deployment: Text,
+    /// The program whose output is the same as long as they are.
+    pub fingerprint: Vec<String>,
+    /// The folder with all of it.
+    pub data: String,
 }
 
 #[derive(Deserialize, Debug)]

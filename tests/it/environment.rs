@@ -121,7 +121,7 @@ fn reset(cluster: &mut dyn Cluster, place: &Place, app: &App, recipe: &str) -> R
     let record = Record::read(cluster, place)?;
     let done = restore(cluster, (place, app, false), &record, recipe, BOUND)?;
     if done.redeployed.is_some() {
-        take_record(cluster, place, recipe, &origin(app))?;
+        take_record(cluster, (place, app), recipe, &origin(app))?;
     }
     Ok(done)
 }
@@ -334,4 +334,31 @@ fn a_lease_has_one_holder() {
     assert!(matches!(renew(&mut cluster, &place, &held), Ok(())));
     release(&mut cluster, &place, &Held { holder: first }).expect("given back");
     acquire(&mut cluster, &place, &second, &running).expect("free again");
+}
+
+#[test]
+fn what_a_store_holds_is_put_back() {
+    let tamper = |what: &str| {
+        let mut deployed = deployed();
+        let pods = list(&mut deployed.cluster, "", "pods", &deployed.place.namespace);
+        let pod = pods.iter().find(|pod| pod.name().starts_with("mongodb-geo-")).expect("a store").name().to_owned();
+        let login = ["mongo", "admin", "-u", "admin", "-p", "admin", "--authenticationDatabase", "admin", "--quiet", "--eval", what];
+        let request = ExecRequest {
+            namespace: deployed.place.namespace.clone(),
+            pod: pod.into(),
+            container: None,
+            argv: login.map(str::to_owned).to_vec(),
+            stdin: Vec::new(),
+        };
+        let output = deployed.cluster.exec(&Identity::operator(), &request).expect("started");
+        assert_eq!(output.exit_code, 0, "{output:?}");
+        let done = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
+        assert_eq!(done.redeployed.as_deref(), Some("store mongodb-geo holds something else"), "{what}");
+        assert_baseline(&mut deployed, what);
+        let again = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
+        assert_eq!(again.redeployed, None, "{what}: the stores hold what they held");
+    };
+    tamper("db.revokeRolesFromUser('admin', [{ role: 'readWrite', db: 'geo-db' }])");
+    tamper("db.getSiblingDB('geo-db').geo.remove({ hotelId: '1' })");
+    tamper("db.createUser({ user: 'other', pwd: 'x', roles: [] })");
 }

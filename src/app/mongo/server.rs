@@ -84,6 +84,7 @@ const COMMANDS: &[(&str, Option<Action>)] = &[
     ("distinct", Some(Action::Read)),
     ("dbStats", Some(Action::Read)),
     ("collStats", Some(Action::Read)),
+    ("dbHash", Some(Action::Read)),
     ("listIndexes", Some(Action::Read)),
     ("insert", Some(Action::Write)),
     ("update", Some(Action::Write)),
@@ -164,6 +165,7 @@ impl<K: Keep> Connection<K> {
             "listDatabases" => ok(self.list_databases()),
             "listCollections" => ok(self.list_collections(database)),
             "dbStats" => ok(self.statistics(database)),
+            "dbHash" => ok(self.hashes(database, command)),
             "serverStatus" => ok(object! { "host" => self.host(), "version" => "4.4.6", "process" => "mongod", "pid" => 1 }),
             "getCmdLineOpts" => ok(self.options()),
             "usersInfo" => ok(self.users_info(database, command.get("usersInfo"))),
@@ -221,6 +223,23 @@ impl<K: Keep> Connection<K> {
         let names = data.databases.get(database).into_iter().flat_map(|d| d.keys());
         let batch: Json = names.map(|n| object! { "name" => n, "type" => "collection" }).collect();
         object! { "cursor" => object! { "id" => 0, "ns" => format!("{database}.$cmd.listCollections"), "firstBatch" => batch } }
+    }
+
+    /// A digest of each collection's documents, those named in `collections` or all. MongoDB's are MD5 sums of BSON; these tell as well
+    /// whether documents changed.
+    fn hashes(&self, database: &str, command: &Json) -> Json {
+        let (data, wanted) = (self.data(), command.get("collections").items());
+        let (mut hashes, mut all) = (object! {}, String::new());
+        for (name, collection) in data.databases.get(database).into_iter().flatten() {
+            if wanted.is_empty() || wanted.iter().any(|w| w.text() == name.as_str()) {
+                let texts: Vec<String> = collection.documents.iter().map(Json::to_compact).collect();
+                let hash: String = crate::app::digest::sha256(texts.join("\n").as_bytes()).chars().take(32).collect();
+                all.push_str(&hash);
+                hashes.set(name, hash);
+            }
+        }
+        let whole: String = crate::app::digest::sha256(all.as_bytes()).chars().take(32).collect();
+        object! { "host" => self.host(), "collections" => hashes, "md5" => whole }
     }
 
     fn statistics(&self, database: &str) -> Json {

@@ -1,7 +1,7 @@
 //! An application: texts, endpoints, manifests.
 
 use super::super::answer::Documents;
-use super::super::catalog::{App, Entry};
+use super::super::catalog::{App, Entry, Store};
 use super::super::endpoint::{Draw, Endpoint};
 use super::super::error::DataError;
 use super::super::template::Template;
@@ -32,6 +32,16 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
             return Err(source.unknown("Deployment", name, deployments().map(|o| o.at(&["metadata", "name"]).text())));
         }
     }
+    for store in &source.file.store {
+        if !deployments().any(|o| o.at(&["metadata", "name"]).text() == store.deployment.as_ref()) {
+            return Err(source.unknown("Deployment", &store.deployment, deployments().map(|o| o.at(&["metadata", "name"]).text())));
+        }
+    }
+    let store = |store: &written::Store| Store {
+        deployment: store.deployment.as_ref().as_str().into(),
+        fingerprint: store.fingerprint.clone(),
+        data: store.data.as_str().into(),
+    };
     Ok(App {
         name: source.folder().rsplit('/').next().unwrap_or_default().into(),
         title: app.title.as_str().into(),
@@ -42,6 +52,7 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
         endpoints: source.file.endpoint.iter().map(|e| endpoint(source, e)).collect::<Result<_, _>>()?,
         rate_per_s: app.rate_per_s,
         first: app.first.iter().map(|name| name.as_ref().as_str().into()).collect(),
+        stores: source.file.store.iter().map(store).collect(),
         manifests: order(manifests),
         strict_manifests: order(strict_manifests),
         documents: documents.clone(),

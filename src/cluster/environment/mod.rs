@@ -13,6 +13,7 @@ mod notes;
 mod place;
 mod restore;
 mod rights;
+mod stores;
 
 pub use config::{LiveConfig, OnClose, ShellKind};
 pub use deploy::{apply, ensure_namespaces, ensure_own_namespace, raise, wait_available};
@@ -23,6 +24,7 @@ pub use notes::{Notes, Origin, Phase, Record, recipe, take_record};
 pub use place::{Place, placed};
 pub use restore::{Restored, remove, restore};
 pub use rights::{AGENT, needed};
+pub use stores::{fingerprints, wipe};
 
 /// The label on everything that belongs to an environment; its value is the application's namespace.
 pub const LABEL: &str = "aiopslab.dev/environment";

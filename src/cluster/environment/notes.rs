@@ -176,14 +176,19 @@ pub fn recipe(app: &crate::app::App, strict: bool) -> String {
 ///
 /// # Errors
 /// The API server's answer.
-pub fn take_record(cluster: &mut dyn Cluster, place: &Place, recipe: &str, origin: &Origin) -> Result<Record, EnvironmentError> {
+pub fn take_record(
+    cluster: &mut dyn Cluster,
+    (place, app): (&Place, &crate::app::App),
+    recipe: &str,
+    origin: &Origin,
+) -> Result<Record, EnvironmentError> {
     let parts = super::survey(cluster, place, &Record::unfinished())?;
     let record = Record {
         phase: Phase::Ready,
         recipe: recipe.to_owned(),
         origin: origin.clone(),
         objects: super::difference::digests(&parts),
-        stores: BTreeMap::new(),
+        stores: super::fingerprints(cluster, place, app)?,
     };
     record.write(cluster, place)?;
     Ok(record)

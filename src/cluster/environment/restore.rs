@@ -5,7 +5,7 @@
 use super::deploy::{apply_own, namespaces, wait_available};
 use super::difference::{Part, differences, key_of, survey};
 use super::rights::grant;
-use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, raise};
+use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, fingerprints, raise, wipe};
 use crate::app::App;
 use crate::cluster::deploy::objects;
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, Options, Propagation};
@@ -74,14 +74,7 @@ pub fn restore(
         (true, true, None) => None,
     };
     if let Some(why) = anew {
-        if record.phase == Phase::Ready {
-            // From here on the record no longer says what is there.
-            Record { phase: Phase::Unfinished, ..record.clone() }.write(cluster, place)?;
-        }
-        if !record.objects.is_empty() {
-            empty(cluster, place, parts, give_up)?;
-        }
-        raise(cluster, place, app, strict, bound)?;
+        anew_from(cluster, (place, app, strict), record, parts, bound)?;
         done.redeployed = Some(why);
     } else {
         put_back(cluster, place, (app, strict), &different, &parts)?;
@@ -89,9 +82,35 @@ pub fn restore(
         sweep(cluster, place)?;
         wait_available(cluster, &place.namespace, give_up, bound)?;
         done.differences = different;
+        let held = fingerprints(cluster, place, app)?;
+        if let Some(store) = held.iter().find(|(name, held)| record.stores.get(*name) != Some(*held)).map(|(name, _)| name.clone()) {
+            let parts = survey(cluster, place, record)?;
+            anew_from(cluster, (place, app, strict), record, parts, bound)?;
+            done.redeployed = Some(format!("store {store} holds something else"));
+        }
     }
     journal.clear(cluster).map_err(EnvironmentError::api("clearing the journal"))?;
     Ok(done)
+}
+
+/// Deploys the application on empty stores, in place of whatever is there.
+fn anew_from(
+    cluster: &mut dyn Cluster,
+    (place, app, strict): (&Place, &App, bool),
+    record: &Record,
+    parts: BTreeMap<String, Part>,
+    bound: Duration,
+) -> Result<(), EnvironmentError> {
+    if record.phase == Phase::Ready {
+        // From here on the record no longer says what is there.
+        Record { phase: Phase::Unfinished, ..record.clone() }.write(cluster, place)?;
+    }
+    if !record.objects.is_empty() {
+        wipe(cluster, place, app);
+        let give_up = cluster.now() + bound;
+        empty(cluster, place, parts, give_up)?;
+    }
+    raise(cluster, place, app, strict, bound)
 }
 
 /// Undoes the journal, youngest entry first. Objects in the application's namespace are left to the comparison with the record, which

@@ -99,7 +99,7 @@ impl Environment {
         let done = self.restore_to(&record, &recipe, bound)?;
         if done.redeployed.is_some() {
             let origin = self.origin();
-            take_record(&mut self.cluster, &self.place, &recipe, &origin)?;
+            take_record(&mut self.cluster, (&self.place, &self.app), &recipe, &origin)?;
         }
         let journal = Journal::open(&mut self.cluster, &self.place).map_err(EnvironmentError::api("opening the journal"))?;
         let mut episode = Journaled::new(self.cluster.clone(), self.place.clone(), journal);
