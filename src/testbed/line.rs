@@ -90,6 +90,18 @@ pub struct Line {
     ended: Notify,
 }
 
+/// A request that is forgotten when who asked no longer waits.
+struct Asked<'l> {
+    line: &'l Line,
+    id: i64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.line.waiting().remove(&self.id);
+    }
+}
+
 /// The connection ended before the answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended;
@@ -161,8 +173,8 @@ impl Line {
         request.set("id", id);
         let (sender, receiver) = oneshot::channel();
         self.waiting().insert(id, sender);
+        let _forgotten = Asked { line: self, id };
         if self.is_closed() || self.sender.send(frame(&request)).is_err() {
-            self.waiting().remove(&id);
             return Err(Ended);
         }
         receiver.await.map_err(|_| Ended)

@@ -44,6 +44,8 @@ mod shop;
 #[cfg(feature = "testbed")]
 mod testbed;
 #[cfg(feature = "testbed")]
+mod testbed_calls;
+#[cfg(feature = "testbed")]
 mod testbed_fixture;
 #[cfg(feature = "testbed")]
 mod testbed_images;
