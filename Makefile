@@ -75,8 +75,9 @@ testbed: ## The testbed's program, static, and its images (an OCI layout in targ
 	$(call need,cargo,a Rust toolchain (1.89 or newer),install it with rustup: https://rustup.rs)
 	@test -x /bin/busybox || { echo "the testbed's images need a static BusyBox at /bin/busybox; on Debian: apt-get install busybox-static" >&2; exit 2; }
 	RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" cargo build --quiet --release --bin testbed --features testbed --target $(shell uname -m)-unknown-linux-gnu
-	rm -rf $(CARGO_TARGET_DIR)/testbed-images
-	$(STATIC) pack --out $(CARGO_TARGET_DIR)/testbed-images
+	rm -rf $(CARGO_TARGET_DIR)/testbed-images.new
+	$(STATIC) pack --out $(CARGO_TARGET_DIR)/testbed-images.new
+	rm -rf $(CARGO_TARGET_DIR)/testbed-images && mv $(CARGO_TARGET_DIR)/testbed-images.new $(CARGO_TARGET_DIR)/testbed-images
 
 .PHONY: record
 record: ## Record kubectl on a real cluster (root, Go); see tests/fidelity/README.md
