@@ -157,6 +157,8 @@ pub async fn prepare(role: &Arc<Role>) {
         }
     }
     server.abort();
+    // Its port is free only when it is gone.
+    let _ = server.await;
     role.state.mongo.open.store(false, Ordering::SeqCst);
     for line in INITIALISED {
         role.write(line);
