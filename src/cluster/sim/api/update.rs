@@ -171,12 +171,7 @@ fn check_identity(call: &Call, old: &Object, new: &Object) -> Result<(), ApiErro
         return Err(errors::bad_request(text));
     }
     if new.namespace() != key.namespace {
-        let text = format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({}, {})",
-            new.namespace(),
-            key.namespace
-        );
-        return Err(errors::bad_request(text));
+        return Err(errors::bad_request(super::write::NAMESPACE_DIFFERS));
     }
     let patch = matches!(call.request.body, Body::Patch(..));
     if !patch && !new.uid().is_empty() && new.uid() != old.uid() {

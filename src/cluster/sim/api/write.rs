@@ -73,6 +73,17 @@ impl World {
         Ok(commit(self, key, &old, new))
     }
 
+    /// Changes annotations along with the status, as controllers do over the status subresource: that is no new generation.
+    ///
+    /// # Errors
+    /// 404 when there is no such object.
+    pub fn annotate(&mut self, key: &Key, annotation: &str, value: &str) -> Result<Object, ApiError> {
+        let old = existing(self, key)?;
+        let mut new = old.clone();
+        new.set_at(&["metadata", "annotations", annotation], value);
+        Ok(commit(self, key, &old, new))
+    }
+
     /// Assigns a pod to a node (`pods/binding`), which sets its condition PodScheduled.
     ///
     /// # Errors
@@ -174,6 +185,9 @@ pub fn create(
     Ok(put(world, key, object))
 }
 
+/// What is said about an object of another namespace than the request's.
+pub const NAMESPACE_DIFFERS: &str = "the namespace of the provided object does not match the namespace sent on the request";
+
 /// Gives a new object its system metadata; returns whether the name was generated.
 fn identify(world: &mut World, resource: &ResourceRef, namespace: &str, object: &mut Object) -> Result<bool, ApiError> {
     object.set("apiVersion", resource.api_version());
@@ -184,7 +198,7 @@ fn identify(world: &mut World, resource: &ResourceRef, namespace: &str, object: 
     let own = object.namespace().to_owned();
     if !own.is_empty() && own != namespace {
         let text = if resource.namespaced {
-            format!("the namespace of the provided object does not match the namespace sent on the request ({own}, {namespace})")
+            NAMESPACE_DIFFERS.to_owned()
         } else {
             "namespace should not be set on cluster-scoped objects".to_owned()
         };

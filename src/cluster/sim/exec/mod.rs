@@ -55,6 +55,8 @@ pub(super) struct Session<'w> {
     pub open: bool,
     /// The shell that runs the present script.
     shell_name: String,
+    /// What the next script reads.
+    input: Vec<u8>,
     /// How deep scripts are nested.
     depth: usize,
     /// Commands that a script gets from here.
@@ -127,6 +129,7 @@ impl<'w> Session<'w> {
             limit: LONGEST,
             open: false,
             shell_name: "sh".to_owned(),
+            input: Vec::new(),
             depth: 0,
             names: Vec::new(),
         };

@@ -138,6 +138,8 @@ pub(super) fn shell(session: &mut Session<'_>, request: &Request, files: &mut Vf
         },
         (false, None) => (String::from_utf8_lossy(&request.stdin).into_owned(), Vec::new()),
     };
+    // A script that is read leaves nothing to its commands.
+    session.input = if inline || !rest.is_empty() { request.stdin.clone() } else { Vec::new() };
     run(session, &request.name, (&text, &args), files)
 }
 
@@ -234,6 +236,8 @@ fn worded(session: &Session<'_>, mut finished: Finished, lost: &Lost) -> Finishe
                 (name, None) if ash => out.push_str(&format!("{name}: {rest}")),
                 (name, None) => out.push_str(&format!("{name}: {number}: {rest}")),
             }
+        } else if let Some(said) = unreadable(line).filter(|_| ash) {
+            out.push_str(&said);
         } else {
             out.push_str(line);
         }
@@ -241,6 +245,12 @@ fn worded(session: &Session<'_>, mut finished: Finished, lost: &Lost) -> Finishe
     }
     finished.stderr = out.into_bytes();
     finished
+}
+
+/// What BusyBox' `cat` says where coreutils' says this.
+fn unreadable(line: &str) -> Option<String> {
+    let (path, why) = line.trim_end().strip_prefix("cat: ")?.rsplit_once(": ")?;
+    (!path.starts_with("can't open ")).then(|| format!("cat: can't open '{path}': {why}"))
 }
 
 /// A word in quotes.
@@ -252,7 +262,6 @@ fn quoted(word: &str) -> String {
 pub(super) fn tool(session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> Finished {
     let words: Vec<String> = std::iter::once(&request.name).chain(&request.args).map(|w| quoted(w)).collect();
     let mut line = words.join(" ");
-    const INPUT: &str = "/tmp/.input";
     if !request.stdin.is_empty() {
         let _ = files.write(INPUT, &request.stdin);
         line.push_str(" < ");
@@ -266,8 +275,16 @@ pub(super) fn tool(session: &mut Session<'_>, request: &Request, files: &mut Vfs
     if finished.exit_code == 127 && String::from_utf8_lossy(&finished.stderr).contains("command not found") {
         finished = Finished::fail(126, format!("{}: this simulation has no model of this program\n", request.name));
     }
+    if session.image.shell == Some(Kind::Ash) && request.name == "cat" {
+        let text = String::from_utf8_lossy(&finished.stderr).into_owned();
+        finished.stderr =
+            text.lines().map(|line| unreadable(line).unwrap_or_else(|| line.to_owned()) + "\n").collect::<String>().into_bytes();
+    }
     finished
 }
+
+/// Where a script's standard input lies while it runs.
+const INPUT: &str = "/tmp/.input";
 
 #[cfg(feature = "bash")]
 fn interpret(session: &mut Session<'_>, text: &str, args: &[String], files: &mut Vfs) -> Finished {
@@ -288,8 +305,14 @@ fn interpret(session: &mut Session<'_>, text: &str, args: &[String], files: &mut
     }
     let mut shell = Shell::new(now, seed, &[]);
     shell.files = std::mem::replace(files, Vfs::new(now));
+    let input = std::mem::take(&mut session.input);
+    let fed = !input.is_empty() && shell.files.write(INPUT, &input).is_ok();
+    let text = if fed { format!("{{ {text}\n}} < {INPUT}") } else { text.to_owned() };
     let deadline = session.world.now + session.limit;
     let outcome = shell.run(&format!("{prelude}{text}"), session, deadline);
+    if fed {
+        let _ = shell.files.remove(INPUT, false);
+    }
     *files = std::mem::replace(&mut shell.files, Vfs::new(now));
     Finished { stdout: outcome.stdout.into_bytes(), stderr: outcome.stderr.into_bytes(), exit_code: outcome.exit_code }
 }

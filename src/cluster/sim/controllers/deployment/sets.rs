@@ -105,8 +105,7 @@ impl Sync {
     /// Writes the Deployment's own revision, and a condition, if there is anything new about them.
     fn set_revision(&mut self, world: &mut World, revision: &str, condition: Option<Json>) -> Outcome {
         if self.deployment.annotation(REVISION) != Some(revision) {
-            let text = revision.to_owned();
-            self.deployment = world.update(&self.key, |d| d.set_at(&["metadata", "annotations", REVISION], text))?;
+            self.deployment = world.annotate(&self.key, REVISION, revision)?;
         }
         if let Some(condition) = condition {
             let conditions = with_condition(self.deployment.status().get("conditions"), condition);
