@@ -29,6 +29,7 @@ pub fn run(name: &str, case: Case) {
     let mut bench = Bench::new(Box::new(bare()), "conformance", false);
     bench.prepare();
     let done = catch_unwind(AssertUnwindSafe(|| case(&mut bench)));
+    bench.clear();
     let listed = DIFFERENCES.iter().find(|(known, _)| *known == name);
     match (done, listed) {
         (Ok(()), None) | (Err(_), Some(_)) => {}

@@ -83,7 +83,7 @@ struct Deployed {
 }
 
 fn bare() -> SimCluster {
-    let mut world = World::new(SimTime::from_secs(1_768_471_200), 0, Catalog::embedded().into());
+    let mut world = World::new(SimTime::from_secs(1_768_471_200), 0, Catalog::embedded());
     bootstrap::bootstrap(&mut world).expect("a cluster");
     let settled = world.now + Duration::from_secs(60);
     world.run_until(settled);

@@ -8,6 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Runs a case.
 pub fn run(name: &str, case: Case) {
+    on_bench(name, case);
+}
+
+/// Runs something on a bench in a namespace of its own.
+pub fn on_bench(name: &str, case: impl FnOnce(&mut Bench)) {
     let Some(mut cluster) = reach::cluster(name) else { return };
     let short: String = name.replace("::", "-").replace('_', "-").chars().take(46).collect();
     let namespace = format!("conf-{}-{}", std::process::id() % 100_000, short.trim_end_matches('-'));

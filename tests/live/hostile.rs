@@ -598,7 +598,9 @@ mod tries {
 
     /// Tokens of the application's own pods open nothing beyond what everybody may see.
     pub fn tokens_in_the_applications_pods(a: &mut Arena) {
-        for account in ["default"] {
+        let accounts = a.witness.api(&Identity::operator(), &ApiRequest::list(kind("serviceaccounts"), Some(NS))).expect("accounts");
+        for account in accounts.into_items() {
+            let account = account.name();
             let review = format!(
                 r#"{{"spec":{{"user":"system:serviceaccount:{NS}:{account}","groups":["system:serviceaccounts","system:authenticated"],
                 "resourceAttributes":{{"verb":"get","resource":"secrets","namespace":"{OTHER}"}}}}}}"#

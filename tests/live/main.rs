@@ -11,3 +11,4 @@ mod conformance;
 mod conformance_backend;
 mod hostile;
 mod reach;
+mod second_connection;
