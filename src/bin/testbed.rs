@@ -6,7 +6,8 @@ use aiopslab::testbed::{self, Place, tools};
 type Part = fn(&[String]) -> i32;
 
 /// Parts of the program that are called by name: `testbed NAME …`.
-const PARTS: &[(&str, Part)] = &[("outpost", testbed::outpost::run), ("pack", testbed::pack::run), ("play", testbed::alone::run)];
+const PARTS: &[(&str, Part)] =
+    &[("disturb", testbed::disturb::run), ("outpost", testbed::outpost::run), ("pack", testbed::pack::run), ("play", testbed::alone::run)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

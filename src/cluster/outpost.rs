@@ -12,7 +12,9 @@ use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+pub mod chaos;
 mod manifests;
+pub mod nodes;
 
 pub use manifests::{NAME, PORT, SELECTOR, TOKEN_FILE, objects};
 

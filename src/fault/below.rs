@@ -71,6 +71,9 @@ pub struct NodeStop {
     pub deployment: String,
 }
 
+/// A disturbance and its name.
+type Named = (String, Disturbance);
+
 /// Longest wait for killed pods to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -158,7 +161,7 @@ impl ContainerKill {
 }
 
 impl NetworkLoss {
-    fn wanted(&self, namespace: &str, pod: &Object) -> (String, Disturbance) {
+    fn wanted(&self, namespace: &str, pod: &Object) -> Named {
         let what = Disturbance::NetworkLoss { namespace: namespace.into(), pod: pod.name().into(), share: self.share };
         (name_of(namespace, "network-loss", &[pod.name()]), what)
     }
@@ -182,7 +185,7 @@ impl NetworkLoss {
 }
 
 impl NetworkPartition {
-    fn wanted(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(Vec<Object>, Vec<(String, Disturbance)>), FaultError> {
+    fn wanted(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(Vec<Object>, Vec<Named>), FaultError> {
         let pods = some_pods(cluster, namespace, &self.deployment)?;
         let others = match &self.from {
             Some(other) => some_pods(cluster, namespace, other)?.iter().map(|pod| Some(pod.name().to_owned())).collect(),
@@ -213,7 +216,7 @@ impl NetworkPartition {
 }
 
 impl NodeStop {
-    fn wanted(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Vec<(String, Disturbance)>, FaultError> {
+    fn wanted(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Vec<Named>, FaultError> {
         let pods = some_pods(cluster, namespace, &self.deployment)?;
         let nodes: BTreeSet<String> = pods.iter().map(|pod| pod.spec().get("nodeName").text().to_owned()).collect();
         let placed = nodes.into_iter().filter(|node| !node.is_empty());
@@ -308,7 +311,7 @@ fn name_of(namespace: &str, kind: &str, parts: &[&str]) -> String {
 }
 
 /// Begins all of them, or none.
-fn begin(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[(String, Disturbance)]) -> Result<(), FaultError> {
+fn begin(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[Named]) -> Result<(), FaultError> {
     for (at, (name, what)) in wanted.iter().enumerate() {
         if let Err(error) = cluster.disturb(name, what) {
             for (begun, _) in wanted.iter().take(at + 1) {
@@ -321,7 +324,7 @@ fn begin(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[(String, Dist
     Ok(())
 }
 
-fn in_force(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[(String, Disturbance)]) -> Result<(), FaultError> {
+fn in_force(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[Named]) -> Result<(), FaultError> {
     for (name, what) in wanted {
         if !cluster.is_disturbed(name).map_err(|error| FaultError::disturb(fault, error))? {
             return Err(unexpected(what.to_string(), "to be in force", "it is not"));
@@ -342,7 +345,7 @@ fn nothing_left(deployment: &str, commands: Vec<String>) -> Undo {
 }
 
 /// The undo of what is repaired by replacing pods.
-fn replacing<'a>(deployment: &str, pods: impl Iterator<Item = &'a Object>, wanted: Vec<(String, Disturbance)>) -> Undo {
+fn replacing<'a>(deployment: &str, pods: impl Iterator<Item = &'a Object>, wanted: Vec<Named>) -> Undo {
     let commands = vec![format!("delete pod {}", pods.map(Object::name).collect::<Vec<_>>().join(" "))];
     Undo { disturbances: wanted.into_iter().map(|(name, _)| name).collect(), ..nothing_left(deployment, commands) }
 }

@@ -10,6 +10,7 @@
 pub mod alone;
 mod balancer;
 mod consul;
+pub mod disturb;
 mod http;
 mod jaeger;
 mod layer;

@@ -195,6 +195,10 @@ fn own_image() -> Image {
 fn own_layer(parts: &Parts) -> Layer {
     let mut layer = Layer::default();
     layer.program(&BTreeSet::from(["/usr/local/bin/testbed".to_owned()]), &parts.program);
+    if parts.applets.contains("nsenter") {
+        // The node helper runs the node's own programs.
+        layer.program(&BTreeSet::from(["/usr/local/bin/nsenter".to_owned()]), &parts.busybox);
+    }
     layer
 }
 

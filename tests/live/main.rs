@@ -9,6 +9,7 @@ mod arena;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod conformance_backend;
+mod disturb;
 mod hostile;
 mod reach;
 mod second_connection;

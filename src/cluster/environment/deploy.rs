@@ -72,6 +72,14 @@ pub fn ensure_namespaces(cluster: &mut dyn Cluster, place: &Place, app: &App) ->
     Ok(())
 }
 
+/// Makes the namespace of the helpers on nodes, where privileged pods may run.
+///
+/// # Errors
+/// One of that name exists without our label, or the API server's answer.
+pub fn ensure_nodes_namespace(cluster: &mut dyn Cluster, place: &Place) -> Result<(), EnvironmentError> {
+    ensure_namespace(cluster, place, &place.nodes(), "privileged")
+}
+
 fn ensure_namespace(cluster: &mut dyn Cluster, place: &Place, name: &str, level: &str) -> Result<(), EnvironmentError> {
     let labels = object! { LABEL => &place.namespace, "pod-security.kubernetes.io/enforce" => level };
     let manifest = object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => name, "labels" => &labels } };

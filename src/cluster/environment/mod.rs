@@ -16,7 +16,7 @@ mod rights;
 mod stores;
 
 pub use config::{LiveConfig, OnClose, ShellKind};
-pub use deploy::{apply, ensure_namespaces, ensure_own_namespace, raise, wait_available};
+pub use deploy::{apply, ensure_namespaces, ensure_nodes_namespace, ensure_own_namespace, raise, wait_available};
 pub use difference::{Difference, differences, digest_of, survey};
 pub use journal::{Entry, Journal, Journaled};
 pub use lease::{Held, Holder, acquire, holder_of, release, renew};

@@ -34,6 +34,11 @@ impl Place {
         Some(Place::of(app, suffix))
     }
 
+    /// The namespace of the helpers on nodes, which is there once something was disturbed.
+    pub fn nodes(&self) -> String {
+        format!("{}-nodes", self.namespace)
+    }
+
     /// A selector of everything that belongs to it.
     pub fn selector(&self) -> String {
         format!("{LABEL}={}", self.namespace)

@@ -341,8 +341,17 @@ fn wait_no_pods(cluster: &mut dyn Cluster, place: &Place, give_up: crate::time::
 /// # Errors
 /// The API server's answer, or what is not gone within `bound`.
 pub fn remove(cluster: &mut dyn Cluster, place: &Place, bound: Duration) -> Result<(), EnvironmentError> {
-    let spaces = [&place.namespace, &place.own];
-    for name in spaces {
+    // What is stopped could not confirm the end of its pods.
+    if let Ok(entries) = Journal::open(cluster, place).and_then(|journal| journal.entries(cluster)) {
+        for entry in &entries {
+            if let Entry::Disturbance(name) = entry {
+                // Helpers end what they began when they end.
+                let _ = cluster.relieve(name);
+            }
+        }
+    }
+    let spaces = [place.namespace.to_string(), place.nodes(), place.own.to_string()];
+    for name in &spaces {
         match cluster.api(&Identity::operator(), &ApiRequest::get(namespaces(), None, name)) {
             Ok(reply) if reply.clone().into_object().label(LABEL) != Some(place.namespace.as_str()) => continue,
             Err(error) if error.code == 404 => continue,
@@ -369,7 +378,7 @@ pub fn remove(cluster: &mut dyn Cluster, place: &Place, bound: Duration) -> Resu
         }
     }
     let give_up = cluster.now() + bound;
-    for name in spaces {
+    for name in &spaces {
         loop {
             match cluster.api(&Identity::operator(), &ApiRequest::get(namespaces(), None, name)) {
                 Err(error) if error.code == 404 => break,

@@ -69,6 +69,16 @@ impl Environment {
         Ok(())
     }
 
+    /// The connection, for what belongs to no episode and is not journaled.
+    pub fn cluster(&self) -> LiveCluster {
+        self.cluster.clone()
+    }
+
+    /// Its names.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The application under this environment's names.
     pub fn app(&self) -> &Arc<App> {
         &self.app

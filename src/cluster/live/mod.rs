@@ -6,6 +6,7 @@
 mod agent;
 mod connect;
 mod discovery;
+mod disturb;
 pub mod doctor;
 mod environment;
 mod exec;
@@ -312,6 +313,13 @@ impl Cluster for LiveCluster {
         match self.outpost.clone() {
             Some(pod) => pod.relieve(self, name),
             None => Ok(()),
+        }
+    }
+
+    fn is_disturbed(&mut self, name: &str) -> Result<bool, DisturbError> {
+        match self.outpost.clone() {
+            Some(pod) => pod.is_disturbed(self, name),
+            None => Ok(false),
         }
     }
 

@@ -4,7 +4,6 @@ use super::line::Line;
 use super::request::path;
 use super::{LiveCluster, Shared};
 use crate::app::App;
-use crate::cluster::disturbance::{DisturbError, Disturbance};
 use crate::cluster::environment::{EnvironmentError, LABEL, LiveConfig, Place, apply, wait_available};
 use crate::cluster::outpost::{self, Door, LoadPlan, Outpost, TOKEN_HEADER};
 use crate::cluster::{
@@ -29,13 +28,15 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub struct OutpostPod {
     namespace: ArcStr,
-    token: String,
+    pub(super) place: Place,
+    pub(super) image: String,
+    pub(super) token: String,
     /// The pod's name, found when it is needed: a node may have taken the pod away.
     pod: Arc<Mutex<Option<String>>>,
 }
 
 /// A door for one caller.
-struct PodDoor<'a> {
+pub(super) struct PodDoor<'a> {
     pod: &'a OutpostPod,
     shared: &'a Shared,
 }
@@ -71,16 +72,20 @@ impl OutpostPod {
             let what = format!("applying {} of our own pod", manifest.get("kind").text());
             apply(cluster, &place.own, &manifest).map_err(EnvironmentError::api(what))?;
         }
+        let pod =
+            OutpostPod { namespace: place.own.clone(), place: place.clone(), image: config.image.clone(), token, pod: Arc::default() };
+        // What an earlier process left behind could be what keeps this pod from being ready: its node may be stopped.
+        pod.relieve_all(cluster);
         let give_up = cluster.now() + READY_WITHIN;
         wait_available(cluster, &place.own, give_up, READY_WITHIN)?;
-        Ok(OutpostPod { namespace: place.own.clone(), token, pod: Arc::new(Mutex::new(None)) })
+        Ok(pod)
     }
 
     fn forget(&self) {
         *self.pod.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The name of a pod that is ready.
+    /// The name of a pod that is ready, or at least runs: one on a node whose kubelet is stopped does not count as ready.
     fn find(&self, shared: &Shared) -> Result<String, String> {
         let mut known = self.pod.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = known.as_ref() {
@@ -92,7 +97,9 @@ impl OutpostPod {
         let all = shared.block_on(shared.operator.api(&request)).map(ApiReply::into_items).map_err(|error| error.message)?;
         let ready =
             |pod: &&object::Object| !pod.is_terminating() && pod.condition("Ready").is_some_and(|c| c.get("status").text() == "True");
-        let name = all.iter().find(ready).map(|pod| pod.name().to_owned()).ok_or("our own pod is not ready")?;
+        let runs = |pod: &&object::Object| !pod.is_terminating() && pod.status().get("phase").text() == "Running";
+        let found = all.iter().find(ready).or_else(|| all.iter().find(runs));
+        let name = found.map(|pod| pod.name().to_owned()).ok_or("our own pod is not ready")?;
         *known = Some(name.clone());
         Ok(name)
     }
@@ -106,7 +113,7 @@ impl OutpostPod {
         Ok((answer.status, answer.body))
     }
 
-    fn outpost<'a>(&'a self, shared: &'a Shared) -> Outpost<PodDoor<'a>> {
+    pub(super) fn outpost<'a>(&'a self, shared: &'a Shared) -> Outpost<PodDoor<'a>> {
         Outpost::new(PodDoor { pod: self, shared })
     }
 
@@ -150,14 +157,6 @@ impl OutpostPod {
         let mut met =
             if targets.is_empty() { Vec::new() } else { self.outpost(shared).probe((&host(app), app.entry.port), targets) }.into_iter();
         replies.into_iter().map(|reply| reply.or_else(|| met.next()).unwrap_or_else(|| failed("no answer").unwrap_or_default())).collect()
-    }
-
-    pub(super) fn disturb(&self, _cluster: &mut LiveCluster, _name: &str, what: &Disturbance) -> Result<(), DisturbError> {
-        Err(DisturbError::Unsupported { what: what.to_string(), why: "no node helper is installed".to_owned() })
-    }
-
-    pub(super) fn relieve(&self, _cluster: &mut LiveCluster, _name: &str) -> Result<(), DisturbError> {
-        Ok(())
     }
 }
 

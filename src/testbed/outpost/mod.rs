@@ -51,7 +51,7 @@ pub fn run(arguments: &[String]) -> i32 {
     })
 }
 
-fn options(arguments: &[String]) -> Result<(SocketAddr, String), String> {
+pub(super) fn options(arguments: &[String]) -> Result<(SocketAddr, String), String> {
     let (mut listen, mut token) = (None, None);
     for pair in arguments.chunks(2) {
         match pair {
@@ -89,7 +89,7 @@ async fn answer(post: &Arc<Post>, asked: Asked) -> Answer {
         return Answer::new(200, "text/plain", "ok");
     }
     // Whoever reaches the pod's address is not yet somebody who may use it.
-    if !same(asked.header(TOKEN_HEADER).unwrap_or_default(), &post.token) {
+    if !allowed(&asked, &post.token) {
         return Answer::error(401, "401 unauthorized");
     }
     match asked.path.as_str() {
@@ -139,16 +139,21 @@ async fn all(post: &Arc<Post>, probes: Probes) -> Vec<Probed> {
     met
 }
 
+/// Whether a request carries the token.
+pub(super) fn allowed(asked: &Asked, token: &str) -> bool {
+    same(asked.header(TOKEN_HEADER).unwrap_or_default(), token)
+}
+
 /// Whether two texts are the same, in a time that does not tell where they differ.
 fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |seen, (x, y)| seen | (x ^ y)) == 0
 }
 
-fn read<T: DeserializeOwned>(asked: &Asked) -> Result<T, Answer> {
+pub(super) fn read<T: DeserializeOwned>(asked: &Asked) -> Result<T, Answer> {
     serde_json::from_slice(&asked.body).map_err(|error| Answer::error(400, &format!("the question cannot be read: {error}")))
 }
 
-fn json<T: Serialize>(answer: &T) -> Answer {
+pub(super) fn json<T: Serialize>(answer: &T) -> Answer {
     match serde_json::to_vec(answer) {
         Ok(body) => Answer::new(200, "application/json", body),
         Err(error) => Answer::error(500, &error.to_string()),

@@ -1,0 +1,143 @@
+//! A node's processes, as `/proc` shows them to a pod that shares the node's process ids.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// A table of processes.
+#[derive(Debug, Clone)]
+pub struct Processes {
+    root: PathBuf,
+}
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id on the node.
+    pub id: u32,
+    /// Its id in its own, innermost namespace.
+    inner: u32,
+    /// When it was started, in ticks since the node was.
+    since: u64,
+}
+
+impl Processes {
+    /// The table under a folder, usually `/proc`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Processes { root: root.into() }
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut ids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn read(&self, id: u32, file: &str) -> String {
+        fs::read_to_string(self.root.join(id.to_string()).join(file)).unwrap_or_default()
+    }
+
+    /// Where a process's namespace of a kind is.
+    pub fn namespace(&self, id: u32, kind: &str) -> PathBuf {
+        self.root.join(id.to_string()).join("ns").join(kind)
+    }
+
+    fn process(&self, id: u32) -> Process {
+        let status = self.read(id, "status");
+        let chain = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        let inner = chain.split_whitespace().last().and_then(|text| text.parse().ok()).unwrap_or(id);
+        // The name, in parentheses, may hold anything.
+        let stat = self.read(id, "stat");
+        let since = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse().ok()).unwrap_or(u64::MAX);
+        Process { id, inner, since }
+    }
+
+    /// The processes of a pod: those in a cgroup of its uid, as either of the kubelet's cgroup drivers writes it.
+    pub fn of_pod(&self, uid: &str) -> Vec<u32> {
+        let marks = [format!("pod{uid}"), format!("pod{}", uid.replace('-', "_"))];
+        self.ids().into_iter().filter(|id| self.is_in(*id, &marks)).collect()
+    }
+
+    fn is_in(&self, id: u32, marks: &[String]) -> bool {
+        let groups = self.read(id, "cgroup");
+        groups.lines().any(|line| marks.iter().any(|mark| line.contains(mark.as_str())))
+    }
+
+    /// The first process of a container: the first one in its process namespace, or its oldest where the pod shares one.
+    pub fn first_of(&self, pod_uid: &str, container_id: &str) -> Option<Process> {
+        let container = [container_id.to_owned()];
+        let all = self.of_pod(pod_uid).into_iter().filter(|id| self.is_in(*id, &container)).map(|id| self.process(id));
+        all.min_by_key(|process| (process.inner != 1, process.since, process.id))
+    }
+
+    /// The kubelets that share a network with this process: on a real node there is one.
+    pub fn kubelets(&self) -> Vec<u32> {
+        let own = fs::read_link(self.root.join("self/ns/net")).ok();
+        let is_kubelet = |id: &u32| self.read(*id, "comm").trim_end() == "kubelet";
+        let is_here = |id: &u32| own.is_some() && fs::read_link(self.namespace(*id, "net")).ok() == own;
+        self.ids().into_iter().filter(|id| is_kubelet(id) && is_here(id)).collect()
+    }
+
+    /// Whether a process is stopped.
+    #[cfg(test)]
+    pub fn is_stopped(&self, id: u32) -> bool {
+        self.read(id, "stat").rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    /// The folder.
+    #[cfg(test)]
+    pub fn root(&self) -> &std::path::Path {
+        &self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "6f1c2d34-0000-4000-8000-000000000001";
+
+    fn table(name: &str, processes: &[(u32, &str, &str, u64)]) -> Processes {
+        let root = std::env::temp_dir().join(format!("aiopslab-processes-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for (id, cgroup, chain, since) in processes {
+            let folder = root.join(id.to_string());
+            fs::create_dir_all(&folder).expect("made");
+            fs::write(folder.join("cgroup"), cgroup).expect("written");
+            fs::write(folder.join("status"), format!("Name:\tx\nNSpid:\t{chain}\n")).expect("written");
+            let before = ["0"; 17].join(" ");
+            fs::write(folder.join("stat"), format!("{id} (a) b) S 1 {before} {since} 0")).expect("written");
+        }
+        Processes::new(root)
+    }
+
+    #[test]
+    fn the_first_process_of_a_container_is_found_under_every_cgroup_driver() {
+        let check = |name: &str, pod: &str, ours: &str, other: &str| {
+            let processes = [
+                (90, format!("0::{pod}{other}\n"), "90 1", 5),
+                (100, format!("0::{pod}{ours}\n"), "100 7", 30),
+                (101, format!("0::{pod}{ours}\n"), "101 1", 20),
+                (50, "0::/system.slice\n".to_owned(), "50", 1),
+            ];
+            let rows: Vec<_> = processes.iter().map(|(id, cgroup, chain, since)| (*id, cgroup.as_str(), *chain, *since)).collect();
+            let table = table(name, &rows);
+            assert_eq!(table.of_pod(UID), [90, 100, 101], "{name}");
+            assert_eq!(table.first_of(UID, "abc").map(|p| p.id), Some(101), "{name}");
+            assert_eq!(table.first_of(UID, "nothing"), None);
+            let _ = fs::remove_dir_all(table.root());
+        };
+        check("v2-cgroupfs", &format!("/kubepods/burstable/pod{UID}"), "/abc", "/pause");
+        let systemd = format!("/kubepods.slice/kubepods-pod{}.slice", UID.replace('-', "_"));
+        check("v2-systemd", &systemd, "/cri-containerd-abc.scope", "/cri-containerd-pause.scope");
+        check("v1", &format!("/x\n11:memory:/kubepods/burstable/pod{UID}"), "/abc", "/pause");
+    }
+
+    #[test]
+    fn in_a_shared_process_namespace_the_oldest_is_the_first() {
+        let group = format!("0::/kubepods/pod{UID}/abc");
+        let table = table("shared", &[(8, &group, "8 12", 40), (9, &group, "9 8", 30)]);
+        assert_eq!(table.first_of(UID, "abc").map(|p| p.id), Some(9));
+        let _ = fs::remove_dir_all(table.root());
+    }
+}
