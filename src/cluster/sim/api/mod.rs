@@ -11,6 +11,7 @@ pub mod custom;
 pub mod defaults;
 pub mod deletion;
 pub mod errors;
+pub mod escalation;
 pub mod rbac;
 pub mod reviews;
 pub mod services;
@@ -76,6 +77,22 @@ fn try_write(world: &World, call: &mut Call) -> Result<ReplyBody, ApiError> {
 }
 
 fn write_to(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
+    if rbac::is_policy(call.kind) && !call.who.is_operator() && matches!(call.request.verb, Verb::Create | Verb::Update | Verb::Patch) {
+        check_policy(world, call)?;
+    }
+    written(world, call)
+}
+
+/// Refuses a Role or binding, as it would be after the request, that gives more than the caller has.
+fn check_policy(world: &World, call: &Call) -> Result<(), ApiError> {
+    let mut tried = Call { resource: call.resource.clone(), notes: Notes::default(), ..*call };
+    let ReplyBody::Object(object) = written(&mut world.clone(), &mut tried)? else { return Ok(()) };
+    let key = call.key();
+    let before = world.store.get(&key);
+    escalation::check(world, call.who, (&call.resource, call.kind, &key.name), (before, &object))
+}
+
+fn written(world: &mut World, call: &mut Call) -> Result<ReplyBody, ApiError> {
     let object = match (call.request.verb, call.request.subresource) {
         (Verb::Create, None) => create(world, call)?,
         (Verb::Create, Some(part)) => subresources::create(world, call, part)?,

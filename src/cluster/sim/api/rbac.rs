@@ -1,6 +1,6 @@
 //! Authorization: what Roles, ClusterRoles and their bindings allow a caller.
 //!
-//! Not modelled: the checks against escalation when roles and bindings are written, aggregation of ClusterRoles after start.
+//! Not modelled: aggregation of ClusterRoles after start.
 
 use super::errors;
 use crate::cluster::sim::store::{Key, Kind, Store};
@@ -34,11 +34,11 @@ pub struct Attributes {
 /// One rule of a role.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    verbs: Vec<ArcStr>,
-    groups: Vec<ArcStr>,
-    resources: Vec<ArcStr>,
-    names: Vec<ArcStr>,
-    urls: Vec<ArcStr>,
+    pub(super) verbs: Vec<ArcStr>,
+    pub(super) groups: Vec<ArcStr>,
+    pub(super) resources: Vec<ArcStr>,
+    pub(super) names: Vec<ArcStr>,
+    pub(super) urls: Vec<ArcStr>,
 }
 
 /// Rules that a binding gives to a subject, and how it came by them.
@@ -65,7 +65,8 @@ fn list(json: &Json) -> Vec<ArcStr> {
     json.items().iter().filter_map(|item| item.as_text().cloned()).collect()
 }
 
-fn rules_of(role: &Object) -> Vec<Rule> {
+/// The rules of a role.
+pub(super) fn rules_of(role: &Object) -> Vec<Rule> {
     let read = |rule: &Json| Rule {
         verbs: list(rule.get("verbs")),
         groups: list(rule.get("apiGroups")),
@@ -76,7 +77,8 @@ fn rules_of(role: &Object) -> Vec<Rule> {
     role.get("rules").items().iter().map(read).collect()
 }
 
-fn has(list: &[ArcStr], wanted: &str) -> bool {
+/// Whether a list of a rule holds an item, by name or by star.
+pub(super) fn has(list: &[ArcStr], wanted: &str) -> bool {
     list.iter().any(|item| item == "*" || item == wanted)
 }
 
