@@ -53,10 +53,10 @@ pub trait Cluster: Send {
     /// When the container cannot be reached or the program cannot be started; a program's own failure is an exit code.
     fn exec(&mut self, who: &Identity, request: &ExecRequest) -> Result<ExecOutput, ApiError>;
 
-    /// Logs of a container (metrics and traces join with the flow of traffic).
+    /// Logs of a container, or traces of an application.
     ///
     /// # Errors
-    /// The API server's answer for a container that has no log.
+    /// The API server's answer for a container that has no log; that no Jaeger is installed.
     fn telemetry(&mut self, who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError>;
 
     /// An HTTP request as a client inside or outside the cluster would make it.
@@ -541,6 +541,44 @@ pub struct ExecOutput {
 pub enum TelemetryQuery {
     /// A container's log.
     Logs(LogQuery),
+    /// An application's traces.
+    Traces(TracesQuery),
+}
+
+/// Which traces: those that the Jaeger of a namespace holds, else one that the asker may see.
+#[derive(Debug, Clone)]
+pub struct TracesQuery {
+    /// The application's namespace.
+    pub namespace: ArcStr,
+    /// Begun at or after this instant.
+    pub since: SimTime,
+    /// Begun before this instant.
+    pub until: SimTime,
+    /// A service that takes part; every one when `None`.
+    pub service: Option<ArcStr>,
+    /// At most so many of each service, the latest ones.
+    pub limit: usize,
+}
+
+impl TracesQuery {
+    /// The port of Jaeger's query service.
+    pub const PORT: u16 = 16686;
+
+    /// The port of Jaeger's query service if this Service leads to one.
+    pub fn port_of(service: &Object) -> Option<u16> {
+        let ports = service.spec().get("ports").items();
+        let number = |port: &Json| port.get("port").as_i64().and_then(|port| u16::try_from(port).ok());
+        let name = service.name();
+        let named = name.starts_with("jaeger") && name.ends_with("-query");
+        ports.iter().filter_map(number).find(|port| *port == Self::PORT).or_else(|| ports.first().filter(|_| named).and_then(number))
+    }
+
+    /// The error where no Jaeger is installed.
+    pub fn no_jaeger(&self) -> ApiError {
+        let text =
+            format!("no Jaeger found: neither namespace \"{}\" nor another one has a Service with port {}", self.namespace, Self::PORT);
+        ApiError::new(404, "NotFound", text)
+    }
 }
 
 /// Which lines of which log (`pods/log`).
@@ -569,6 +607,18 @@ pub struct LogQuery {
 pub enum TelemetryReply {
     /// The lines, each ended by a line feed.
     Logs(String),
+    /// Traces, each once, oldest first.
+    Traces(Vec<crate::telemetry::Trace>),
+}
+
+impl TelemetryReply {
+    /// The lines of a log; nothing of other answers.
+    pub fn into_log(self) -> String {
+        match self {
+            TelemetryReply::Logs(text) => text,
+            TelemetryReply::Traces(_) => String::new(),
+        }
+    }
 }
 
 /// From where an HTTP request is made.

@@ -1,11 +1,12 @@
 //! Jaeger's JSON: traces as its query service prints them, and its search parameters.
 
-use super::trace::{Span, Tag, Trace, TraceQuery};
+use super::trace::{Process, Span, Tag, Trace, TraceQuery};
 use crate::object::{Json, Map};
 use crate::time::SimTime;
 use crate::{array, object};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far back Jaeger searches unless told otherwise.
@@ -188,6 +189,84 @@ fn span_json(trace: &str, span: &Span, process: usize) -> Json {
     }
 }
 
+/// Reads a trace as the query service prints it; `None` when it is none. The ids of 128 bits of newer clients are cut to their last 64.
+pub fn parse_trace(json: &Json) -> Option<Trace> {
+    let id = parse_id(json.get("traceID").text())?;
+    let process = |(name, process): (&ArcStr, &Json)| {
+        let tag = |tag: &Json| Some((tag.get("key").as_text()?.clone(), ArcStr::from(parse_tag(tag)?.text())));
+        let tags = process.get("tags").items().iter().filter_map(tag).collect();
+        Some((name.clone(), Arc::new(Process { service: process.get("serviceName").as_text()?.clone(), tags })))
+    };
+    let processes: BTreeMap<ArcStr, Arc<Process>> = json.get("processes").entries().filter_map(process).collect();
+    let spans: Vec<Span> = json.get("spans").items().iter().filter_map(|span| parse_span(span, &processes)).collect();
+    (!spans.is_empty()).then(|| Trace { id, spans: parents_first(spans) })
+}
+
+fn parse_id(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.get(text.len().saturating_sub(16)..)?, 16).ok()
+}
+
+fn parse_span(json: &Json, processes: &BTreeMap<ArcStr, Arc<Process>>) -> Option<Span> {
+    let micros = |name: &str| json.get(name).as_i64().and_then(|value| u64::try_from(value).ok());
+    let logged = |log: &Json| {
+        let fields = log.get("fields");
+        let is_error = fields.find("key", "event").is_some_and(|event| event.get("value").text() == "error");
+        fields.find("key", "message").filter(|_| is_error).and_then(|message| message.get("value").as_text().cloned())
+    };
+    Some(Span {
+        id: parse_id(json.get("spanID").text())?,
+        parent: json.get("references").items().iter().find_map(|reference| parse_id(reference.get("spanID").text())),
+        operation: json.get("operationName").as_text()?.clone(),
+        start: SimTime::from_nanos(micros("startTime")?.saturating_mul(1000)),
+        took: Duration::from_micros(micros("duration")?),
+        tags: json.get("tags").items().iter().filter_map(|tag| Some((tag.get("key").as_text()?.clone(), parse_tag(tag)?))).collect(),
+        error: json.get("logs").items().iter().find_map(logged),
+        process: processes.get(json.get("processID").text())?.clone(),
+    })
+}
+
+fn parse_tag(json: &Json) -> Option<Tag> {
+    let value = json.get("value");
+    Some(match json.get("type").text() {
+        "bool" => Tag::Bool(value.as_bool()?),
+        "int64" => Tag::Int(value.as_i64()?),
+        "float64" => Tag::Float(value.as_f64()?),
+        _ => Tag::Text(value.as_text().cloned().unwrap_or_else(|| value.to_compact().into())),
+    })
+}
+
+/// Jaeger prints spans in the order in which they came in. Of those that wait for no parent each keeps its place.
+fn parents_first(mut waiting: Vec<Span>) -> Vec<Span> {
+    let mut sorted: Vec<Span> = Vec::with_capacity(waiting.len());
+    let mut open: std::collections::BTreeSet<u64> = waiting.iter().map(|span| span.id).collect();
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        let mut later = Vec::new();
+        for span in waiting {
+            if span.parent.is_some_and(|parent| open.contains(&parent)) {
+                later.push(span);
+            } else {
+                open.remove(&span.id);
+                sorted.push(span);
+            }
+        }
+        waiting = later;
+        if waiting.len() == before {
+            // Spans that are each other's parents: as they came.
+            sorted.append(&mut waiting);
+        }
+    }
+    sorted
+}
+
+/// Traces that several searches found, each once, oldest first.
+pub fn merged(found: impl IntoIterator<Item = Trace>) -> Vec<Trace> {
+    let by_id: BTreeMap<u64, Trace> = found.into_iter().map(|trace| (trace.id, trace)).collect();
+    let mut traces: Vec<Trace> = by_id.into_values().collect();
+    traces.sort_by_key(|trace| trace.spans.first().map(|span| span.start));
+    traces
+}
+
 fn tag_json(key: &str, tag: &Tag) -> Json {
     let (kind, value) = match tag {
         Tag::Text(text) => ("string", Json::from(text)),
@@ -217,5 +296,36 @@ mod tests {
         assert_eq!((full.limit, full.shortest, full.tags.len()), (5, Some(Duration::from_micros(1500)), 1));
         assert!(check(&[("service", "geo"), ("limit", "x")]).is_err_and(|e| e.starts_with("unable to parse param 'limit'")));
         assert!(check(&[("service", "geo"), ("minDuration", "5")]).is_err());
+    }
+    #[test]
+    fn a_trace_is_read_as_it_is_printed() {
+        let process = |service: &str| Arc::new(Process { service: service.into(), tags: vec![("ip".into(), "10.244.1.7".into())] });
+        let span = |id, parent, service: &str, error: Option<&str>| Span {
+            id,
+            parent,
+            operation: "HTTP GET /hotels".into(),
+            start: SimTime::from_nanos(1_795_592_783_560_888_000 + id * 1000),
+            took: Duration::from_micros(185),
+            tags: vec![
+                ("sampler.param".into(), Tag::Float(0.5)),
+                ("http.status_code".into(), Tag::Int(500)),
+                ("error".into(), Tag::Bool(true)),
+                ("component".into(), Tag::Text("net/http".into())),
+            ],
+            error: error.map(ArcStr::from),
+            process: process(service),
+        };
+        let spans =
+            vec![span(7, None, "frontend", Some("no \"peer\", at all")), span(8, Some(7), "search", None), span(9, Some(8), "geo", None)];
+        let trace = Trace { id: 0xfeed_0000_0000_0007, spans };
+        assert_eq!(parse_trace(&trace_json(&trace)), Some(trace.clone()));
+        let mut reversed = trace.clone();
+        reversed.spans.reverse();
+        assert_eq!(parse_trace(&trace_json(&reversed)), Some(trace.clone()));
+        assert_eq!(parse_trace(&object! { "traceID" => "x" }), None);
+        let mut long = trace_json(&trace);
+        long.set("traceID", "0123456789abcdeffeed000000000007");
+        assert_eq!(parse_trace(&long).map(|trace| trace.id), Some(trace.id));
+        assert_eq!(merged([trace.clone(), trace.clone()]), [trace]);
     }
 }

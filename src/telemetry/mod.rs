@@ -3,5 +3,5 @@
 mod jaeger;
 mod trace;
 
-pub use jaeger::{Operations, Traces, answer, api, failure, parse_search, trace_json};
+pub use jaeger::{Operations, Traces, answer, api, failure, merged, parse_search, parse_trace, trace_json};
 pub use trace::{Facts, Process, Span, SpanKind, Tag, Trace, TraceQuery};

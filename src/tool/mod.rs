@@ -5,6 +5,7 @@ pub mod table;
 
 pub mod logs;
 pub mod shell_tool;
+pub mod traces;
 
 pub mod observation;
 pub mod prompt;

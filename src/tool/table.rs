@@ -2,7 +2,7 @@
 //! arguments are projections of it.
 
 use super::grammar::{Call, Dialect};
-use super::{logs, shell_tool};
+use super::{logs, shell_tool, traces};
 use crate::cluster::{Cluster, Identity};
 use crate::object::{Json, Map};
 use crate::shell::Shell;
@@ -107,6 +107,30 @@ pub fn common() -> Vec<Tool> {
             returns: "The log as text.",
             parameters: vec![text("namespace", "The namespace that the service runs in."), text("service", "The name of the service.")],
             handler: logs::get_logs,
+        },
+        Tool {
+            name: "get_traces",
+            owner: "TaskActions",
+            doc: "Collects the traces of the application in a namespace from Jaeger and writes them to a CSV file, one span a line.",
+            returns: "Path of the file that the traces were written to.",
+            parameters: vec![
+                text("namespace", "The namespace that the application runs in."),
+                Parameter {
+                    name: "duration",
+                    kind: ParameterKind::Integer,
+                    doc: "How many minutes to look back from now.",
+                    default: Some(5),
+                },
+            ],
+            handler: traces::get_traces,
+        },
+        Tool {
+            name: "read_traces",
+            owner: "TaskActions",
+            doc: "Reads traces from a CSV file.",
+            returns: "The traces as text, or an error message.",
+            parameters: vec![text("file_path", "Path of the file that get_traces wrote.")],
+            handler: traces::read_traces,
         },
         Tool {
             name: "exec_shell",
@@ -324,12 +348,13 @@ mod tests {
 
     #[test]
     fn schemas_are_flat() {
-        let schema = common()[1].schema();
+        let shell = common().into_iter().find(|tool| tool.name == "exec_shell").expect("listed");
+        let schema = shell.schema();
         assert_eq!(
             schema.get("parameters").to_compact(),
             r#"{"additionalProperties":false,"properties":{"command":{"description":"The command to run.","type":"string"},"timeout":{"default":30,"description":"After how many seconds a command that is still running is stopped.","type":"integer"}},"required":["command"],"type":"object"}"#
         );
         assert!(common()[0].docstring().contains("\n\nArgs:\n    namespace (str): "));
-        assert_eq!(common()[1].signature(), "exec_shell(command: str, timeout: int = 30)");
+        assert_eq!(shell.signature(), "exec_shell(command: str, timeout: int = 30)");
     }
 }

@@ -307,7 +307,7 @@ impl Bench {
     /// A log.
     pub fn log(&mut self, pod: &str, query: LogQuery) -> Result<String, ApiError> {
         let query = LogQuery { namespace: self.ns.as_str().into(), pod: pod.into(), ..query };
-        self.cluster.telemetry(&self.operator, &TelemetryQuery::Logs(query)).map(|TelemetryReply::Logs(text)| text)
+        self.cluster.telemetry(&self.operator, &TelemetryQuery::Logs(query)).map(TelemetryReply::into_log)
     }
 
     /// Events about an object: type, reason and message.

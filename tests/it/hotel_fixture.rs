@@ -6,7 +6,7 @@ use aiopslab::cluster::sim::history::RunId;
 use aiopslab::cluster::sim::kubelet::{self, NodeSpec};
 use aiopslab::cluster::sim::store::{Key, Kind};
 use aiopslab::cluster::sim::world::World;
-use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery, TelemetryReply};
+use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery};
 use aiopslab::object;
 use aiopslab::object::{Json, Object};
 use aiopslab::time::SimTime;
@@ -97,7 +97,7 @@ impl Hotel {
         let pod = self.pod(service).expect("a pod").name().into();
         let query = LogQuery { namespace: NS.into(), pod, ..query };
         match self.cluster.telemetry(&Identity::operator(), &TelemetryQuery::Logs(query)) {
-            Ok(TelemetryReply::Logs(text)) => regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid").replace_all(&text, "").into_owned(),
+            Ok(log) => regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid").replace_all(&log.into_log(), "").into_owned(),
             Err(error) => error.to_string(),
         }
     }

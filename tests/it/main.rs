@@ -52,3 +52,4 @@ mod testbed_images;
 #[cfg(feature = "testbed")]
 mod testbed_stores;
 mod tidy;
+mod traces_tool;

@@ -13,3 +13,4 @@ mod disturb;
 mod hostile;
 mod reach;
 mod second_connection;
+mod telemetry;

@@ -14,6 +14,7 @@ mod keeper;
 mod line;
 mod outpost;
 mod request;
+mod traces;
 mod watch;
 
 pub use agent::{Acting, AgentAccount};
@@ -252,6 +253,7 @@ impl Cluster for LiveCluster {
         let line = self.line(who)?;
         match query {
             TelemetryQuery::Logs(query) => self.shared.block_on(exec::logs(&line, query)).map(TelemetryReply::Logs),
+            TelemetryQuery::Traces(query) => self.shared.block_on(traces::traces(&line, query)).map(TelemetryReply::Traces),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::store::Kind;
 use super::world::World;
-use super::{api, derive, disturb, exec, http, network, traffic};
+use super::{api, derive, disturb, exec, http, network, traces, traffic};
 use crate::cluster::{
     ApiError, ApiReply, ApiRequest, Cluster, ConnectError, DisturbError, Disturbance, ExecOutput, ExecRequest, HttpOrigin, HttpReply,
     HttpRequest, Identity, Interest, ProbeReply, ProbeRequest, Subresource, TelemetryQuery, TelemetryReply, Unsupported, Woken,
@@ -62,9 +62,10 @@ impl Cluster for SimCluster {
         exec::exec(&mut self.world, request)
     }
 
-    fn telemetry(&mut self, _who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
+    fn telemetry(&mut self, who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
         match query {
             TelemetryQuery::Logs(query) => derive::logs(&self.world, query).map(TelemetryReply::Logs),
+            TelemetryQuery::Traces(query) => traces::traces(&self.world, who, query).map(TelemetryReply::Traces),
         }
     }
 

@@ -5,14 +5,18 @@
 //!
 //! Not modelled: Jaeger's memory limit, spans that are lost on the way, half a trace of a request that is still under way.
 
+use super::api::rbac;
 use super::history::RunId;
 use super::http::{Visit, parameter};
+use super::network::{self, Origin, Peer, Reach, Transport};
 use super::programs;
+use super::store::Kind;
 use super::traffic::{Flow, PATIENCE, Regime};
 use super::walk::Span as Walked;
 use super::world::World;
 use crate::app::Endpoint;
-use crate::cluster::{HttpReply, HttpRequest};
+use crate::cluster::{ApiError, HttpOrigin, HttpReply, HttpRequest, Identity, TracesQuery};
+use crate::object::Object;
 use crate::rng::Key as RandomKey;
 use crate::telemetry::{self, Facts, Operations, Process, Span, SpanKind, Tag, Trace, TraceQuery, Traces};
 use crate::time::SimTime;
@@ -32,6 +36,56 @@ pub(super) fn api(world: &World, jaeger: RunId, request: &HttpRequest) -> Option
     let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let body = json.to_compact().into_bytes();
     Some(HttpReply { status, headers, body, took: Duration::from_millis(3), peer: (String::new(), 0) })
+}
+
+/// The traces that an application's Jaeger holds: one of its namespace, else the first that the asker may reach and that answers.
+///
+/// # Errors
+/// That there is none, or why the last one could not be asked.
+pub(super) fn traces(world: &World, who: &Identity, query: &TracesQuery) -> Result<Vec<Trace>, ApiError> {
+    let found = |namespace: Option<&str>| -> Vec<(&Object, u16)> {
+        let services = world.store.list(Kind::SERVICE, namespace);
+        services.filter_map(|service| Some((service, TracesQuery::port_of(service)?))).collect()
+    };
+    let mut places = found(Some(&query.namespace));
+    if places.is_empty() {
+        places = found(None);
+    }
+    let mut refusal = query.no_jaeger();
+    for (service, port) in places {
+        match jaeger_behind(world, who, service, port) {
+            Ok(jaeger) => return Ok(of_services(&Derived { world, jaeger }, query)),
+            Err(error) => refusal = ApiError { message: format!("Jaeger cannot be asked: {}", error.message), ..error },
+        }
+    }
+    Err(refusal)
+}
+
+/// The process to which the API server's proxy leads.
+fn jaeger_behind(world: &World, who: &Identity, service: &Object, port: u16) -> Result<RunId, ApiError> {
+    rbac::authorize_proxy(world, who, world.store.resource(Kind::SERVICE), service)?;
+    let host = format!("{}.{}.svc.cluster.local", service.name(), service.namespace());
+    let from = Origin::from(&HttpOrigin::Workstation);
+    match network::connect(world, &from, &host, port, Transport::Tcp, 0).reach {
+        Reach::Peer(Peer::Process { run, .. }) => Ok(run),
+        _ => {
+            let text = format!("no endpoints available for service \"http:{}:{port}\"", service.name());
+            Err(ApiError::new(503, "ServiceUnavailable", text))
+        }
+    }
+}
+
+/// One search for each service, as of Jaeger's API.
+fn of_services(traces: &dyn Traces, query: &TracesQuery) -> Vec<Trace> {
+    let services = match &query.service {
+        Some(service) => vec![service.clone()],
+        None => traces.operations().into_keys().collect(),
+    };
+    let search = |service: ArcStr| {
+        let (from, until, limit) = (query.since, query.until, query.limit);
+        traces.search(&TraceQuery { service, operation: None, tags: Vec::new(), from, until, shortest: None, longest: None, limit })
+    };
+    telemetry::merged(services.into_iter().flat_map(search))
 }
 
 /// The traces of a Jaeger process.

@@ -217,7 +217,7 @@ fn print_log(call: &mut Call<'_, '_>, request: &Request, pod: &Object, query: &L
                 call.print(&format!("[pod/{}/{container}] {line}", pod.name()));
             }
         }
-        Ok(TelemetryReply::Logs(text)) => call.print(&text),
+        Ok(log) => call.print(&log.into_log()),
         Err(error) if request.ignore_errors => call.say(format!("error: {}", error.message)),
         Err(error) => return Err(error.into()),
     }

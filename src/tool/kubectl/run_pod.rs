@@ -14,7 +14,7 @@ use super::overrides::{self, OVERRIDES};
 use super::pairs;
 use super::pods::is_ready;
 use super::printing::{PRINT, Printer};
-use crate::cluster::{LogQuery, TelemetryQuery, TelemetryReply, Woken};
+use crate::cluster::{LogQuery, TelemetryQuery, Woken};
 use crate::object::{Json, Object};
 use crate::{array, object};
 use regex::Regex;
@@ -317,7 +317,7 @@ fn print_log(call: &mut Call<'_, '_>, info: &Info, previous: bool) -> Result<(),
         ..LogQuery::default()
     };
     let who = call.who.clone();
-    let TelemetryReply::Logs(text) = call.cx.cluster.telemetry(&who, &TelemetryQuery::Logs(query)).map_err(Failure::from)?;
-    call.print(&text);
+    let log = call.cx.cluster.telemetry(&who, &TelemetryQuery::Logs(query)).map_err(Failure::from)?;
+    call.print(&log.into_log());
     Ok(())
 }

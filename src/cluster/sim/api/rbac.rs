@@ -261,6 +261,21 @@ pub fn authorize_creation(world: &World, who: &Identity, request: &ApiRequest, r
     check(world, who, resource, &Attributes { verb: arcstr::literal!("create"), ..attributes(request, resource) })
 }
 
+/// Refuses whoever may not reach a Service through the API server's proxy.
+///
+/// # Errors
+/// 403.
+pub fn authorize_proxy(world: &World, who: &Identity, services: &ResourceType, service: &Object) -> Result<(), ApiError> {
+    let wanted = Attributes {
+        verb: arcstr::literal!("get"),
+        group: ArcStr::new(),
+        resource: arcstr::literal!("services/proxy"),
+        namespace: service.namespace().into(),
+        name: service.name().into(),
+    };
+    if who.is_operator() { Ok(()) } else { check(world, who, services, &wanted) }
+}
+
 fn check(world: &World, who: &Identity, resource: &ResourceType, wanted: &Attributes) -> Result<(), ApiError> {
     let decided = world.api.policy(&world.store).decide(who, wanted);
     decided.map(drop).map_err(|why| refusal(who, resource, wanted, &why))
