@@ -21,7 +21,7 @@ def examine(cluster: LiveCluster | None = None, *, repair: bool = False, envs: s
         envs: A folder of your own with applications.
 
     Returns:
-        ``server``, ``version``, ``missing_rights`` and ``environments``, each with its ``namespace``, ``lease``, ``agent``, ``deployed``,
+        ``server``, ``version``, ``missing_rights`` and ``environments``, each with its ``namespace``, ``lease``, ``agent``, ``agent_acts``, ``deployed``,
         ``journal_entries``, ``differences`` and, after a repair, ``repair``; ``error`` where it could not be looked at.
 
     Raises:
@@ -74,7 +74,7 @@ def _state(environment: dict[str, Any]) -> str:
         parts.append(f"{state} {lease['holder']} ({lease['age_s']} s ago)")
     parts.append("deployed" if environment["deployed"] else "deploy not finished")
     parts.append(f"{environment['journal_entries']} journal entries")
-    parts.append(f"agent acts as {environment['agent']}")
+    parts.append(f"agent acts as {environment['agent']} {environment['agent_acts']}")
     if "repair" in environment:
         parts.append(str(environment["repair"]))
     return ", ".join(parts)

@@ -74,6 +74,18 @@ pub trait Cluster: Send {
     /// When the workload names an endpoint that the application does not have.
     fn drive(&mut self, namespace: &str, workload: Option<&crate::workload::Workload>) -> Result<(), WorkloadError>;
 
+    /// What the load on a namespace's application did since it was started; `None` where nobody counts (on a simulated cluster the load is
+    /// solved, not sent, and synthetic requests tell the same).
+    fn load_report(&mut self, namespace: &str) -> Option<crate::workload::generator::LoadReport> {
+        let _ = namespace;
+        None
+    }
+
+    /// What the API server answers to `/version`; null on a simulated cluster, which is of the version that this library was written for.
+    fn version(&self) -> Json {
+        Json::Null
+    }
+
     /// Synthetic user requests, at the present instant; what they answer and how long they took.
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply>;
 

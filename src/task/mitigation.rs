@@ -77,6 +77,8 @@ struct Window {
     broke: Option<String>,
     /// Requests in the window, by endpoint; when there was none, those of the last second.
     requests: Vec<(ArcStr, Observation)>,
+    /// What the load itself met in the window, where somebody counts.
+    load: Option<Observation>,
 }
 
 /// Workloads that have converged, since when, and the window.
@@ -85,6 +87,8 @@ struct Standing {
     first: Health,
     /// When the window began: at the first second in which every request succeeded, or when the wait for one was over.
     window: Option<SimTime>,
+    /// How long the load had been on when the window began.
+    load_from: Option<f64>,
 }
 
 /// Waits until all workloads have converged and users are served, then probes the endpoints over the window. A workload that falls
@@ -111,13 +115,13 @@ fn watch(
             broke = Some(reason);
         }
         if standing.is_none() && health.converged() && now.since(start) <= seconds(condition.convergence_max_s) {
-            standing = Some(Standing { since: now, first: health.clone(), window: None });
+            standing = Some(Standing { since: now, first: health.clone(), window: None, load_from: None });
         }
         let Some(stand) = &mut standing else {
             if now.since(start) >= seconds(condition.convergence_max_s) {
                 requests = fresh(endpoints);
                 probe(cluster, namespace, &mut requests, round);
-                return Ok(Window { stood_after: None, health, broke, requests });
+                return Ok(Window { stood_after: None, health, broke, requests, load: None });
             }
             cluster.wait(now + seconds(1), &[]);
             continue;
@@ -126,15 +130,36 @@ fn watch(
             requests = fresh(endpoints);
         }
         if stand.window.is_some_and(|window| now.since(window) >= seconds(condition.window_s)) {
-            return Ok(Window { stood_after: stand.window.map(|window| window.since(start)), health, broke: None, requests });
+            let stood_after = stand.window.map(|window| window.since(start));
+            let load = stand.load_from.and_then(|from| load_since(cluster, namespace, from));
+            return Ok(Window { stood_after, health, broke: None, requests, load });
         }
         probe(cluster, namespace, &mut requests, round);
         let served = requests.iter().all(|(_, seen)| seen.errors == 0);
         if stand.window.is_none() && (served || now.since(stand.since) >= seconds(condition.settling_max_s)) {
             stand.window = Some(now);
+            stand.load_from = cluster.load_report(namespace).map(|report| report.seconds);
         }
         cluster.wait(now + seconds(1), &[]);
     }
+}
+
+/// What the load met of requests that were due since it had been on for `from` seconds, whole seconds only.
+fn load_since(cluster: &mut dyn Cluster, namespace: &str, from: f64) -> Option<Observation> {
+    let report = cluster.load_report(namespace)?;
+    let (first, end) = (from.ceil() as usize, report.seconds.floor() as usize);
+    let mut seen = Observation::default();
+    for endpoint in &report.endpoints {
+        let within = endpoint.per_second.iter().take(end).skip(first);
+        let (requests, errors) = within.fold((0, 0), |(r, e), (requests, errors)| (r + requests, e + errors));
+        seen.requests += requests as usize;
+        seen.errors += errors as usize;
+        if errors > 0 && seen.first_error.is_empty() {
+            let kind = endpoint.kinds.first().map_or("", |(text, _)| text.as_str());
+            seen.first_error = format!("{}: {kind}", endpoint.name);
+        }
+    }
+    (seen.requests > 0).then_some(seen)
 }
 
 fn fresh(endpoints: &[ArcStr]) -> Vec<(ArcStr, Observation)> {
@@ -162,6 +187,7 @@ impl Window {
     ) -> Result<Vec<Check>, ApiError> {
         let mut checks = vec![self.faulted(condition), self.others(condition)];
         checks.extend(self.requests.iter().map(|(endpoint, seen)| objective(endpoint, seen, condition.error_share_max)));
+        checks.extend(self.load.iter().map(|seen| objective("the load", seen, condition.error_share_max)));
         checks.push(self.replicas());
         let present = |cluster: &mut dyn Cluster, plural: &str, wanted: &BTreeSet<String>, what: &str| -> Result<Check, ApiError> {
             let found: BTreeSet<String> =

@@ -244,6 +244,14 @@ impl<C: Cluster> Cluster for Journaled<C> {
         self.cluster.drive(namespace, workload)
     }
 
+    fn load_report(&mut self, namespace: &str) -> Option<crate::workload::generator::LoadReport> {
+        self.cluster.load_report(namespace)
+    }
+
+    fn version(&self) -> Json {
+        self.cluster.version()
+    }
+
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {
         self.cluster.probe(requests)
     }

@@ -87,7 +87,7 @@ fn bounded(mut config: Config) -> Config {
 }
 
 /// Asks for the version: whether the server is there, takes us, and is one that we know.
-pub(super) async fn greet(client: &Client, server: &str, bound: Duration, any_version: bool) -> Result<String, ConnectFailure> {
+pub(super) async fn greet(client: &Client, server: &str, bound: Duration, any_version: bool) -> Result<Json, ConnectFailure> {
     let unreachable = |why: String| ConnectFailure::Unreachable { server: server.to_owned(), seconds: bound.as_secs(), why };
     let request = http::Request::get("/version").body(kube::client::Body::empty()).map_err(|error| unreachable(error.to_string()))?;
     let answer = async {
@@ -108,7 +108,7 @@ pub(super) async fn greet(client: &Client, server: &str, bound: Duration, any_ve
     }
     let minor = answer.get("minor").text().trim_end_matches('+').parse::<u32>().unwrap_or(0);
     let known = answer.get("major").text() == "1" && VERSIONS.contains(&minor);
-    if known || any_version { Ok(version) } else { Err(ConnectFailure::Version { server: server.to_owned(), version }) }
+    if known || any_version { Ok(answer) } else { Err(ConnectFailure::Version { server: server.to_owned(), version }) }
 }
 
 /// An error with its causes, each once.

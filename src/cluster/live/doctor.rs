@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::keeper::is_over;
-use super::{ConnectFailure, LiveCluster};
+use super::{Acting, AgentAccount, ConnectFailure, LiveCluster};
 use crate::app::{App, Catalog};
 use crate::cluster::environment::{
     AGENT, Difference, EnvironmentError, Journal, LABEL, LiveConfig, OnClose, Phase, Place, Record, differences, holder_of, needed, remove,
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// The cluster cannot be used at all.
 pub fn examine(config: &LiveConfig, catalog: &Arc<Catalog>, repair: bool) -> Result<Json, ConnectFailure> {
     let mut cluster = LiveCluster::connect(config)?;
-    let mut report = object! { "server" => cluster.server(), "version" => cluster.version() };
+    let mut report = object! { "server" => cluster.server(), "version" => cluster.git_version() };
     let missing = match catalog.apps.first() {
         Some(app) => missing_rights(&mut cluster, &Place::of(app, "")),
         None => Vec::new(),
@@ -99,6 +99,14 @@ fn look(cluster: &mut LiveCluster, place: &Place, report: &mut Json) -> Result<F
     });
     report.set("lease", holder.map_or(Json::Null, |(holder, age)| object! { "holder" => holder, "age_s" => age as i64, "alive" => alive }));
     report.set("agent", format!("system:serviceaccount:{}:{AGENT}", place.own));
+    let mut probing = cluster.clone();
+    probing.set_agent(AgentAccount { namespace: place.own.clone(), name: AGENT.into() });
+    let acting = match probing.acting() {
+        Ok(Acting::Token) => "by a short-lived token".to_owned(),
+        Ok(Acting::Impersonation) => "by impersonation".to_owned(),
+        Err(error) => format!("not at all: {}", error.message),
+    };
+    report.set("agent_acts", acting);
     let record = Record::read(cluster, place)?;
     let journal = Journal::open(cluster, place).map_err(EnvironmentError::api("reading the journal"))?;
     let entries = journal.entries(cluster).map_err(EnvironmentError::api("reading the journal"))?.len();

@@ -156,7 +156,7 @@ impl Environment {
         images.dedup();
         let testbed = self.runs_testbed(&pods);
         object! {
-            "server_version" => self.cluster.version(),
+            "server_version" => self.cluster.git_version(),
             "nodes" => nodes.len() as i64,
             "namespace" => &self.place.namespace,
             "images" => if testbed { "testbed" } else { "upstream" },

@@ -29,9 +29,10 @@ use super::{
     ProbeReply, ProbeRequest, Right, TelemetryQuery, TelemetryReply, Unsupported, Woken, WorkloadError,
 };
 use crate::app::App;
-use crate::object::{ResourceRef, resource};
+use crate::object::{Json, ResourceRef, resource};
 use crate::time::SimTime;
 use crate::workload::Workload;
+use crate::workload::generator::LoadReport;
 use agent::Hands;
 use arcstr::ArcStr;
 use line::Line;
@@ -59,7 +60,7 @@ struct Shared {
     runtime: Option<Runtime>,
     config: kube::Config,
     server: String,
-    version: String,
+    version: Json,
     operator: Line,
     hands: Mutex<Option<(AgentAccount, Hands)>>,
     resources: Mutex<Option<Arc<Vec<ResourceRef>>>>,
@@ -119,8 +120,8 @@ impl LiveCluster {
     }
 
     /// The version of Kubernetes, `v1.34.4`.
-    pub fn version(&self) -> &str {
-        &self.shared.version
+    pub fn git_version(&self) -> &str {
+        self.shared.version.get("gitVersion").text()
     }
 
     /// Acts as this account whenever somebody else than the operator asks.
@@ -132,17 +133,6 @@ impl LiveCluster {
     pub fn set_application(&mut self, app: Arc<App>, outpost: OutpostPod) {
         self.app = Some(app);
         self.outpost = Some(outpost);
-    }
-
-    /// What the load on the application did since it was started.
-    ///
-    /// # Errors
-    /// Why our own pod cannot be asked.
-    pub fn load_report(&self) -> Result<crate::workload::generator::LoadReport, String> {
-        match &self.outpost {
-            Some(pod) => pod.report(&self.shared),
-            None => Err("no application is deployed on this connection".to_owned()),
-        }
     }
 
     /// How the agent acts; connects it when it has not acted yet.
@@ -276,6 +266,17 @@ impl Cluster for LiveCluster {
             (Some(app), Some(pod)) if app.namespace == namespace => pod.drive(&self.shared, app, workload),
             _ => Err(WorkloadError::NoApp(namespace.to_owned())),
         }
+    }
+
+    fn load_report(&mut self, namespace: &str) -> Option<LoadReport> {
+        match (&self.app, &self.outpost) {
+            (Some(app), Some(pod)) if app.namespace == namespace => pod.report(&self.shared).ok(),
+            _ => None,
+        }
+    }
+
+    fn version(&self) -> Json {
+        self.shared.version.clone()
     }
 
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {

@@ -24,7 +24,8 @@ pub fn get(call: &mut Call<'_, '_>, path: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if path == "/version" {
-        call.print(&super::version::server_text());
+        let version = call.cx.cluster.version();
+        call.print(&super::version::server_text(&version));
         return Ok(());
     }
     let options = Options {

@@ -1,6 +1,6 @@
 //! `kubectl version`.
 //!
-//! Not modelled: servers of another version than the client; the server is not asked.
+//! Not modelled: the warning about a server that is too far from the client's version.
 
 use super::command::{Call, Command};
 use super::failure::Failure;
@@ -45,14 +45,14 @@ fn run(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     }
     let mut versions = object! { "clientVersion" => build(), "kustomizeVersion" => KUSTOMIZE };
     if !client_only {
-        versions.set("serverVersion", server());
+        versions.set("serverVersion", server(&call.cx.cluster.version()));
     }
     let mut text = String::new();
     match call.flags.text("output").as_str() {
         "" => {
             text.push_str(&format!("Client Version: {VERSION}\nKustomize Version: {KUSTOMIZE}\n"));
             if !client_only {
-                text.push_str(&format!("Server Version: {VERSION}\n"));
+                text.push_str(&format!("Server Version: {}\n", versions.at(&["serverVersion", "gitVersion"]).text()));
             }
         }
         "json" => {
@@ -84,8 +84,11 @@ fn build() -> Json {
     }
 }
 
-/// What the server says of itself, the answer to `/version`.
-pub fn server() -> Json {
+/// What the server says of itself, the answer to `/version`; `asked` is null for the version that the client has.
+pub fn server(asked: &Json) -> Json {
+    if !asked.is_null() {
+        return asked.clone();
+    }
     let mut version = build();
     for (field, value) in
         [("emulationMajor", "1"), ("emulationMinor", "34"), ("minCompatibilityMajor", "1"), ("minCompatibilityMinor", "33")]
@@ -96,8 +99,8 @@ pub fn server() -> Json {
 }
 
 /// The answer to `/version`, as the server sends it.
-pub fn server_text() -> String {
+pub fn server_text(asked: &Json) -> String {
     let mut text = String::new();
-    ordered(&server(), &[("", BUILD)], 2, &mut text);
+    ordered(&server(asked), &[("", BUILD)], 2, &mut text);
     text
 }
