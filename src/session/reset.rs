@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a fault may take to show.
 const SYMPTOM_WITHIN: Duration = Duration::from_secs(180);
 
+/// How long an application may take to serve its users after it was deployed or put back: gRPC clients wait up to two minutes.
+const SETTLED_WITHIN: Duration = Duration::from_secs(150);
+
 /// Requests per endpoint that look for a symptom.
 const PROBES: u64 = 3;
 
@@ -118,7 +121,7 @@ pub(super) fn begin(
     if let Some(load) = changed_load(app, options) {
         cluster.drive(&app.namespace, load.as_ref())?;
     }
-    require_healthy(cluster, app)?;
+    settle(cluster, app)?;
     let baseline = Baseline::record(cluster, &app.namespace)?;
     let fault = problem.fault.as_ref().map(|fault| if options.strict { fault.strict() } else { fault.clone() });
     let undo = fault.map(|fault| inject(cluster, &problem, &fault)).transpose()?;
@@ -165,6 +168,21 @@ fn failing(cluster: &mut dyn Cluster, app: &App, endpoints: &[ArcStr]) -> Option
         }
         (seen.errors > 0).then(|| format!("{endpoint} fails: {}", seen.first_error))
     })
+}
+
+/// Waits until the application is healthy. A settled baseline is; callers of what a live cluster has just restarted connect again after a
+/// back-off of their own.
+fn settle(cluster: &mut dyn Cluster, app: &Arc<App>) -> Result<(), ResetError> {
+    let give_up = cluster.now() + SETTLED_WITHIN;
+    loop {
+        match require_healthy(cluster, app) {
+            Err(ResetError::Baseline { .. }) if cluster.now() < give_up => {
+                let until = cluster.now() + Duration::from_millis(500);
+                cluster.wait(until, &[]);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn require_healthy(cluster: &mut dyn Cluster, app: &Arc<App>) -> Result<(), ResetError> {

@@ -34,12 +34,11 @@ def write_kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None
 
 def reset_fails(kind: type[Exception], match: str, within_s: float, suffix: str = "bounds", **live: Any) -> str:
     begun = time.monotonic()
-    env = make(PROBLEM, suffix, live=live)
-    with pytest.raises(kind, match=match) as caught:
-        env.reset(seed=0)
-    took = time.monotonic() - begun
-    assert took < within_s, f"it took {took:.1f} s"
-    env.close()
+    with make(PROBLEM, suffix, live=live) as env:
+        with pytest.raises(kind, match=match) as caught:
+            env.reset(seed=0)
+        took = time.monotonic() - begun
+        assert took < within_s, f"it took {took:.1f} s"
     return str(caught.value)
 
 

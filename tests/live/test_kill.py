@@ -62,11 +62,10 @@ def test_a_reset_follows_a_kill(point: int) -> None:
     os.kill(trainer.pid, signal.SIGKILL)
     done = trainer.communicate()[0].splitlines()
     begun = time.monotonic()
-    env = make(PROBLEM, SUFFIX)
-    observation, _ = env.reset(seed=0)
-    took = time.monotonic() - begun
-    assert NAMESPACE in observation
-    env.close()
+    with make(PROBLEM, SUFFIX) as env:
+        observation, _ = env.reset(seed=0)
+        took = time.monotonic() - begun
+        assert NAMESPACE in observation
     found = environment(SUFFIX)
     state = {key: found[key] for key in ("deployed", "journal_entries", "differences", "lease")}
     expect = {"deployed": True, "journal_entries": 0, "differences": [], "lease": None}
@@ -99,6 +98,5 @@ def test_two_trainers_cannot_share_an_environment() -> None:
 
     with make(PROBLEM, SUFFIX) as env:
         env.reset(seed=0)
-        second = make(PROBLEM, SUFFIX)
-        with pytest.raises(aiopslab.ClusterUnavailable, match=f"namespace {NAMESPACE} is in use by"):
+        with make(PROBLEM, SUFFIX) as second, pytest.raises(aiopslab.ClusterUnavailable, match=f"namespace {NAMESPACE} is in use by"):
             second.reset(seed=0)
