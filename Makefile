@@ -46,22 +46,26 @@ test-live: build ## Tests on a real cluster: $$KUBECONFIG, or one started here (
 .PHONY: lint
 lint: $(VENV)/.ready ## Format and static checks
 	cargo fmt --check
-	cargo clippy --all-targets --features bash,testbed -- -D warnings
+	cargo clippy --all-targets --features bash,testbed,live -- -D warnings
 	cargo clippy --features python -- -D warnings
-	$(VENV)/bin/ruff format --check python tests/py benchmarks
-	$(VENV)/bin/ruff check python tests/py benchmarks
+	$(VENV)/bin/ruff format --check python tests/py tests/live benchmarks
+	$(VENV)/bin/ruff check python tests/py tests/live benchmarks
 	$(VENV)/bin/mypy
 
 .PHONY: format
 format: $(VENV)/.ready ## Format in place
 	cargo fmt
-	$(VENV)/bin/ruff format python tests/py benchmarks
-	$(VENV)/bin/ruff check --fix -q python tests/py benchmarks
+	$(VENV)/bin/ruff format python tests/py tests/live benchmarks
+	$(VENV)/bin/ruff check --fix -q python tests/py tests/live benchmarks
 
 .PHONY: bench
 bench: build ## Speed and memory against the budgets
 	cargo bench --features bash
 	$(PY) benchmarks/episode.py
+
+.PHONY: bench-live
+bench-live: build ## Speed of live environments on $$KUBECONFIG's cluster
+	$(PY) benchmarks/live.py
 
 .PHONY: docs
 docs: build ## API documentation, Rust and Python, into target/

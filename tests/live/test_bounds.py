@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import kubectl, make
 
 import aiopslab
+from conftest import kubectl, make
 
 PROBLEM = "misconfig_app_hotel_res-mitigation-1"
 
@@ -61,7 +61,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     kubeconfig = write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{port}")
-    reset_fails(aiopslab.ClusterUnavailable, f"127.0.0.1:{port}.* does not answer within 3 s", 8, kubeconfig=kubeconfig, request_timeout_s=3)
+    reset_fails(
+        aiopslab.ClusterUnavailable, f"127.0.0.1:{port}.* does not answer within 3 s", 8, kubeconfig=kubeconfig, request_timeout_s=3
+    )
 
 
 def test_somebody_listens_and_says_nothing(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def api_server() -> Iterator[Callable[[Answer], str]]:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that the base class calls
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+
 from conftest import environment, make
 
 PROBLEM = "misconfig_app_hotel_res-mitigation-1"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import kubectl, make
 
 import aiopslab
+from conftest import kubectl, make
 
 ENVIRONMENTS = 4
 #: What a submission without an answer says.
@@ -59,16 +59,18 @@ def play(problem: aiopslab.Problem, env: Any, suffix: str, into: list[dict[str, 
         trajectory = getattr(policies, name)(env, problem.task)
         closing = trajectory.closing or {}
         failed = [check for check in closing.get("grade", {}).get("checks", []) if not check["passed"]]
-        into.append({
-            "problem": problem.id,
-            "policy": name,
-            "success": bool(trajectory.success),
-            "seconds": round(time.monotonic() - begun, 1),
-            "suffix": suffix,
-            "failed": failed,
-            "cluster": trajectory.header["cluster"],
-            "live": trajectory.header.get("live"),
-        })
+        into.append(
+            {
+                "problem": problem.id,
+                "policy": name,
+                "success": bool(trajectory.success),
+                "seconds": round(time.monotonic() - begun, 1),
+                "suffix": suffix,
+                "failed": failed,
+                "cluster": trajectory.header["cluster"],
+                "live": trajectory.header.get("live"),
+            }
+        )
 
 
 def worker(work: queue.Queue[aiopslab.Problem], suffix: str, into: list[dict[str, Any]], errors: list[str]) -> None:
@@ -92,9 +94,7 @@ def played() -> list[dict[str, Any]]:
         work.put(problem)
     results: list[dict[str, Any]] = []
     errors: list[str] = []
-    threads = [
-        threading.Thread(target=worker, args=(work, suffix, results, errors)) for suffix in "abcd"[:ENVIRONMENTS]
-    ]
+    threads = [threading.Thread(target=worker, args=(work, suffix, results, errors)) for suffix in "abcd"[:ENVIRONMENTS]]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -141,11 +141,7 @@ def test_environments_do_not_disturb_each_other(played: list[dict[str, Any]]) ->
     for suffix in "abcd"[:ENVIRONMENTS]:
         namespace = f"test-hotel-reservation-{suffix}"
         pods = json.loads(kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
-        ready = [
-            pod
-            for pod in pods
-            if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-        ]
+        ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))]
         assert len(ready) == 19, f"{namespace}: {len(ready)} of 19 pods are ready"
     volumes = json.loads(kubectl("get", "pv", "-o", "json"))["items"]
     paths = [volume["spec"]["hostPath"]["path"] for volume in volumes if volume["spec"].get("hostPath")]
