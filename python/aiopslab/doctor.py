@@ -9,7 +9,7 @@ from typing import Any
 from aiopslab import _core
 from aiopslab.live import LiveCluster
 
-__all__ = ["examine", "page"]
+__all__ = ["examine", "is_well", "page"]
 
 
 def examine(cluster: LiveCluster | None = None, *, repair: bool = False, envs: str | Path | None = None) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def examine(cluster: LiveCluster | None = None, *, repair: bool = False, envs: s
         envs: A folder of your own with applications.
 
     Returns:
-        ``server``, ``version``, ``missing_rights`` and ``environments``, each with its ``namespace``, ``lease``, ``agent``, ``agent_acts``, ``deployed``,
-        ``journal_entries``, ``differences`` and, after a repair, ``repair``; ``error`` where it could not be looked at.
+        ``server``, ``version``, ``missing_rights`` and ``environments``, each with its ``namespace``, ``lease``, ``agent``,
+        ``agent_acts``, ``deployed``, ``journal_entries``, ``differences`` and, after a repair, ``repair``; ``error`` where it could not be looked at.
 
     Raises:
         ClusterUnavailable: The cluster cannot be reached or is of a version that was never tried.

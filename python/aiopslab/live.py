@@ -16,8 +16,8 @@ class LiveCluster:
     """A cluster that a kubeconfig reaches, as ``make(..., cluster=LiveCluster(...))``; ``cluster="live"`` is one with these defaults.
 
     An environment makes two namespaces, the application's and ``<application's>-operations``, with the label
-    ``aiopslab.dev/environment``, and touches nothing without that label. It holds a lease while it is open; a second environment of the same
-    application gets a suffix of its own.
+    ``aiopslab.dev/environment``, and touches nothing without that label. It holds a lease while it is open; a second environment of the
+    same application gets a suffix of its own.
 
     Attributes:
         kubeconfig: Path of a kubeconfig; ``None`` looks where kubectl does.

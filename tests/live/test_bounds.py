@@ -45,7 +45,8 @@ def reset_fails(kind: type[Exception], match: str, within_s: float, suffix: str 
 def test_no_kubeconfig(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     text = reset_fails(aiopslab.ClusterUnavailable, "cannot read the kubeconfig", 5, kubeconfig=missing)
-    assert str(missing) in text and "aiopslab cluster up" in text
+    assert str(missing) in text
+    assert "aiopslab cluster up" in text
 
 
 def test_a_malformed_kubeconfig_and_an_unknown_context(tmp_path: Path) -> None:
