@@ -22,7 +22,8 @@ def examine(cluster: LiveCluster | None = None, *, repair: bool = False, envs: s
 
     Returns:
         ``server``, ``version``, ``missing_rights`` and ``environments``, each with its ``namespace``, ``lease``, ``agent``,
-        ``agent_acts``, ``deployed``, ``journal_entries``, ``differences`` and, after a repair, ``repair``; ``error`` where it could not be looked at.
+        ``agent_acts``, ``deployed``, ``journal_entries``, ``differences`` and, after a repair, ``repair``;
+        ``error`` where it could not be looked at.
 
     Raises:
         ClusterUnavailable: The cluster cannot be reached or is of a version that was never tried.
