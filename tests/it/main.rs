@@ -35,6 +35,8 @@ mod kubectl_reading;
 mod kubelet;
 mod mitigation;
 mod network;
+#[cfg(feature = "testbed")]
+mod outpost;
 mod pods;
 mod recorded;
 mod recorded_objects;

@@ -29,7 +29,8 @@ pub(super) async fn fetch(names: &Names, asked: &Fetch) -> Fetched {
             Some(address) => address,
             None => return Fetched::NoName,
         },
-        Ok(Err(NotOpen::NoName(_))) | Ok(Err(_)) => return Fetched::NoName,
+        Ok(Err(NotOpen::NoName(_))) => return Fetched::NoName,
+        Ok(Err(_)) => return Fetched::TimedOut { address: asked.host.clone(), took_us: took_us(), connected: false },
         Err(_) => return Fetched::TimedOut { address: asked.host.clone(), took_us: took_us(), connected: false },
     };
     let shown = address.to_string();
