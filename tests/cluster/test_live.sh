@@ -46,7 +46,7 @@ fi
 if grep -qs 'name = "live"' Cargo.toml || [ -e tests/live.rs ] || [ -e tests/live/main.rs ]; then
   step "cargo test --test live"
   # The tests wait more than they work.
-  AIOPSLAB_LIVE=required cargo test --release --features bash,live --test live -- --test-threads=8
+  AIOPSLAB_LIVE=required cargo test --release --features bash,live --test live -- --test-threads=4
 else
   skip "cargo test --test live: there is no such test"
 fi
