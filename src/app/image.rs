@@ -165,6 +165,25 @@ pub struct Image {
 }
 
 impl Image {
+    /// An image with nothing in it.
+    pub fn blank() -> Image {
+        Image {
+            repositories: Vec::new(),
+            tags: Vec::new(),
+            entrypoint: Vec::new(),
+            cmd: Vec::new(),
+            env: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
+            workdir: "/".into(),
+            uid: 0,
+            user: "root".into(),
+            shell: None,
+            os: ArcStr::new(),
+            executables: BTreeMap::new(),
+            files: BTreeMap::new(),
+            size_bytes: 10_000_000,
+        }
+    }
+
     /// Whether the image answers to a reference.
     pub fn answers_to(&self, reference: &Reference) -> bool {
         let name = reference.name();

@@ -3,7 +3,7 @@
 use super::{ApiError, ApiRequest, Cluster, Identity, Options};
 use crate::app::App;
 use crate::object;
-use crate::object::{Json, Object, resource};
+use crate::object::{Json, Object, ResourceRef, resource};
 use std::time::Duration;
 
 /// The annotation in which `kubectl apply` keeps what it applied.
@@ -20,17 +20,29 @@ const READY_WITHIN: Duration = Duration::from_secs(300);
 pub fn deploy(cluster: &mut dyn Cluster, app: &App, strict: bool) -> Result<(), ApiError> {
     let namespace = object! { "apiVersion" => "v1", "kind" => "Namespace", "metadata" => object! { "name" => &app.namespace } };
     create(cluster, &app.namespace, &namespace)?;
-    let (first, last): (Vec<_>, Vec<_>) = objects(app, strict).into_iter().partition(|object| {
-        let name = object.at(&["metadata", "name"]).text();
-        object.get("kind").text() != "Deployment" || app.first.iter().any(|f| f == name)
-    });
-    for round in [first, last] {
+    for round in rounds(app, strict) {
         for object in &round {
             create(cluster, &app.namespace, object)?;
         }
         wait_available(cluster, &app.namespace)?;
     }
     Ok(())
+}
+
+/// The objects to deploy in two rounds: Deployments that the others need when they start, with everything that is no Deployment, then the rest.
+pub(super) fn rounds(app: &App, strict: bool) -> [Vec<Json>; 2] {
+    let (first, last) = objects(app, strict).into_iter().partition(|object| {
+        let name = object.at(&["metadata", "name"]).text();
+        object.get("kind").text() != "Deployment" || app.first.iter().any(|f| f == name)
+    });
+    [first, last]
+}
+
+/// The kind of a manifest's object.
+pub(super) fn kind_of(manifest: &Json) -> Result<&'static ResourceRef, ApiError> {
+    let (api_version, kind) = (manifest.get("apiVersion").text(), manifest.get("kind").text());
+    resource::builtin_kind(api_version, kind)
+        .ok_or_else(|| ApiError::new(404, "NotFound", format!("the server does not serve kind {kind:?} of {api_version:?}")))
 }
 
 /// The objects to deploy; in strict mode AIOpsLab's own replace ours of the same kind and name.
@@ -44,10 +56,7 @@ pub(super) fn objects(app: &App, strict: bool) -> Vec<Json> {
 }
 
 fn create(cluster: &mut dyn Cluster, namespace: &str, manifest: &Json) -> Result<Object, ApiError> {
-    let (api_version, kind) = (manifest.get("apiVersion").text(), manifest.get("kind").text());
-    let Some(kind) = resource::builtin_kind(api_version, kind) else {
-        return Err(ApiError::new(404, "NotFound", format!("the server does not serve kind {kind:?} of {api_version:?}")));
-    };
+    let kind = kind_of(manifest)?;
     let namespace = kind.namespaced.then_some(namespace);
     let options = Options { field_manager: Some(arcstr::literal!("kubectl-client-side-apply")), ..Options::default() };
     let request = ApiRequest::create(kind, namespace, applied(manifest, namespace)).options(options);

@@ -3,6 +3,7 @@
 use super::FaultError;
 use crate::cluster::{ApiRequest, Body, Cluster, Identity, Options, PatchKind, Subresource};
 use crate::object::{Json, Object, ResourceRef, resource};
+use crate::{array, object};
 
 /// What undoes a fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,25 @@ pub struct Undo {
 }
 
 impl Undo {
+    /// Puts back a field of a Deployment by a JSON patch; one that was not there is taken out.
+    pub(super) fn of_field(deployment: &str, path: &str, old: &Json) -> Undo {
+        let operation = if old.is_empty() {
+            object! { "op" => "remove", "path" => path }
+        } else {
+            object! { "op" => "replace", "path" => path, "value" => old }
+        };
+        let patch = array![operation];
+        let command = format!("patch deployment {deployment} --type=json -p {}", shell_word(&patch.to_compact()));
+        Undo {
+            kind: "deployment",
+            name: deployment.to_owned(),
+            patch,
+            patch_kind: PatchKind::Json,
+            disturbances: Vec::new(),
+            commands: vec![command],
+        }
+    }
+
     /// Puts back what was there.
     ///
     /// # Errors

@@ -77,21 +77,7 @@ impl SetCommand {
         let old = container.get("command").clone();
         let patch = in_container(object! { "name" => self.container.as_str(), "command" => self.value() });
         edit::patch_deployment(cluster, namespace, &self.deployment, (PatchKind::Strategic, patch), "kubectl-edit")?;
-        let path = format!("/spec/template/spec/containers/{at}/command");
-        let back = if old.is_null() {
-            array![object! { "op" => "remove", "path" => path }]
-        } else {
-            array![object! { "op" => "replace", "path" => path, "value" => old }]
-        };
-        let command = format!("patch deployment {} --type=json -p {}", self.deployment, edit::shell_word(&back.to_compact()));
-        Ok(Undo {
-            kind: "deployment",
-            name: self.deployment.clone(),
-            patch: back,
-            patch_kind: PatchKind::Json,
-            disturbances: Vec::new(),
-            commands: vec![command],
-        })
+        Ok(Undo::of_field(&self.deployment, &format!("/spec/template/spec/containers/{at}/command"), &old))
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {

@@ -2,9 +2,8 @@
 
 use super::FaultError;
 use super::edit::{self, Undo, unexpected};
-use crate::cluster::{ApiRequest, Cluster, Options, PatchKind, Propagation};
+use crate::cluster::{ApiRequest, Cluster, Options, Propagation};
 use crate::object::{Json, Object};
-use crate::{array, object};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -43,21 +42,7 @@ impl NodeSelector {
         self.await_deletion(cluster, namespace, &before)?;
         let create = ApiRequest::create(edit::deployments(), Some(namespace), changed);
         edit::send(cluster, "create", create, "kubectl-create")?;
-        let path = "/spec/template/spec/nodeSelector";
-        let back = if old.is_empty() {
-            array![object! { "op" => "remove", "path" => path }]
-        } else {
-            array![object! { "op" => "replace", "path" => path, "value" => old }]
-        };
-        let command = format!("patch deployment {} --type=json -p {}", self.deployment, edit::shell_word(&back.to_compact()));
-        Ok(Undo {
-            kind: "deployment",
-            name: self.deployment.clone(),
-            patch: back,
-            patch_kind: PatchKind::Json,
-            disturbances: Vec::new(),
-            commands: vec![command],
-        })
+        Ok(Undo::of_field(&self.deployment, "/spec/template/spec/nodeSelector", &old))
     }
 
     fn await_deletion(&self, cluster: &mut dyn Cluster, namespace: &str, before: &Object) -> Result<(), FaultError> {

@@ -175,9 +175,7 @@ pub(crate) fn grade_json(grade: &crate::task::Grade) -> Json {
         "success" => grade.success,
         "valid" => grade.valid,
         "score" => grade.score,
-        "valid" => grade.valid,
         "checks" => grade.checks.iter().map(check).collect::<Json>(),
-        "results" => &grade.results,
         "results" => &grade.results,
     }
 }

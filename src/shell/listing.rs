@@ -297,14 +297,14 @@ mod tests {
     fn check(args: &str, stdout: &str, stderr: &str, exit_code: i32) {
         let now = SimTime::from_secs(1_768_471_200);
         let mut files = Vfs::new(now);
-        files.make_folder("/root/work/deep", true).expect("made");
-        files.make_folder("/root/.kube", true).expect("made");
-        files.write("/root/work/b.txt", &[b'x'; 5000]).expect("written");
-        files.write("/root/work/A", b"").expect("written");
-        files.set_mode("/root/work/A", 0o755).expect("set");
-        files.link("work", "/root/w").expect("linked");
+        files.make_folder("/srv/work/deep", true).expect("made");
+        files.make_folder("/srv/.kube", true).expect("made");
+        files.write("/srv/work/b.txt", &[b'x'; 5000]).expect("written");
+        files.write("/srv/work/A", b"").expect("written");
+        files.set_mode("/srv/work/A", 0o755).expect("set");
+        files.link("work", "/srv/w").expect("linked");
         let args = args.split_whitespace().map(str::to_owned).collect();
-        let request = Request { name: "ls".into(), args, cwd: "/root".into(), ..Request::default() };
+        let request = Request { name: "ls".into(), args, cwd: "/srv".into(), ..Request::default() };
         let finished = ls(&request, &files, now);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         assert_eq!((text(finished.stdout).as_str(), text(finished.stderr).as_str(), finished.exit_code), (stdout, stderr, exit_code));

@@ -11,6 +11,7 @@ pub mod alone;
 mod balancer;
 mod consul;
 pub mod disturb;
+mod guarded;
 mod http;
 mod jaeger;
 mod layer;

@@ -172,22 +172,7 @@ fn names(catalog: &Catalog, image: &Arc<Image>) -> Vec<String> {
 /// The image that holds the program alone.
 fn own_image() -> Image {
     let catalog = Catalog::embedded();
-    let base = catalog.image("debian").map(|image| (*image).clone());
-    let mut image = base.unwrap_or_else(|| Image {
-        repositories: Vec::new(),
-        tags: Vec::new(),
-        entrypoint: Vec::new(),
-        cmd: Vec::new(),
-        env: Vec::new(),
-        workdir: "/".into(),
-        uid: 0,
-        user: "root".into(),
-        shell: None,
-        os: ArcStr::new(),
-        executables: BTreeMap::new(),
-        files: BTreeMap::new(),
-        size_bytes: 0,
-    });
+    let mut image = catalog.image("debian").map_or_else(Image::blank, |image| (*image).clone());
     (image.entrypoint, image.cmd) = (vec!["/usr/local/bin/testbed".into()], Vec::new());
     image
 }

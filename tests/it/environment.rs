@@ -106,7 +106,7 @@ fn deployed() -> Deployed {
             let mut cluster = bare();
             let place = Place::of(&hotel(), "2");
             let app = placed(&hotel(), &place, 0.5);
-            let recipe = recipe(&app, false);
+            let recipe = recipe(&place, &app, false);
             ensure_namespaces(&mut cluster, &place, &app).expect("namespaces");
             let done = reset(&mut cluster, &place, &app, &recipe).expect("a deploy");
             assert!(done.redeployed.is_some(), "{done:?}");
@@ -271,7 +271,7 @@ fn a_reset_follows_a_kill_at_any_request() {
 #[test]
 fn a_deploy_that_was_killed_is_finished() {
     let (place, app) = (Place::of(&hotel(), ""), placed(&hotel(), &Place::of(&hotel(), ""), 1.0));
-    let recipe = recipe(&app, false);
+    let recipe = recipe(&place, &app, false);
     for requests in (0..200).step_by(13) {
         let mut mortal = Mortal { cluster: bare(), left: requests };
         let _ = ensure_namespaces(&mut mortal, &place, &app).and_then(|()| reset(&mut mortal, &place, &app, &recipe));

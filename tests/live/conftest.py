@@ -22,22 +22,22 @@ GRADE_PATIENCE_S = 60
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a cluster every test says so by name; where one is required, that is a failure."""
     del config
-    reason = _no_cluster()
-    if reason is None:
+    why = _no_cluster()
+    if why is None:
         return
     if os.environ.get("AIOPSLAB_LIVE") == "required":
-        raise pytest.UsageError(f"the tests on a real cluster must run, and {reason}")
+        raise pytest.UsageError(f"the tests on a real cluster must run, and there is no cluster: {why}")
     for item in items:
-        item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.skip(reason=f"there is no cluster: {why}"))
 
 
 def _no_cluster() -> str | None:
     if not os.environ.get("KUBECONFIG"):
-        return "no cluster: KUBECONFIG is not set (make test-live starts one)"
+        return "KUBECONFIG is not set (make test-live starts one)"
     try:
         doctor.examine(aiopslab.LiveCluster(request_timeout_s=10))
     except aiopslab.ClusterUnavailable as error:
-        return f"no cluster: {error}"
+        return str(error)
     return None
 
 

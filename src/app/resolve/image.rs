@@ -6,7 +6,6 @@ use super::super::program::Program;
 use super::super::written;
 use super::{Programs, Source};
 use arcstr::ArcStr;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::Spanned;
 
@@ -39,7 +38,7 @@ impl All<'_> {
                 let (other, found) = self.named(source, name)?;
                 self.image(other, found, depth + 1)?
             }
-            None => blank(),
+            None => Image::blank(),
         };
         image.repositories = written.repositories.iter().map(|r| repository(source, r)).collect::<Result<_, _>>()?;
         image.tags = if written.tags.is_empty() { vec!["latest".into()] } else { written.tags.iter().map(ArcStr::from).collect() };
@@ -89,24 +88,6 @@ impl All<'_> {
         let found = self.programs.get(&(source.path, name.as_ref().clone()));
         let found = found.or_else(|| visible().find(|((_, n), _)| n == name.as_ref()).map(|(_, p)| p));
         found.cloned().ok_or_else(|| source.unknown("program", name, visible().map(|((_, n), _)| n.as_str())))
-    }
-}
-
-fn blank() -> Image {
-    Image {
-        repositories: Vec::new(),
-        tags: Vec::new(),
-        entrypoint: Vec::new(),
-        cmd: Vec::new(),
-        env: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
-        workdir: "/".into(),
-        uid: 0,
-        user: "root".into(),
-        shell: None,
-        os: ArcStr::new(),
-        executables: BTreeMap::new(),
-        files: BTreeMap::new(),
-        size_bytes: 10_000_000,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Client;
 use super::options::Options;
 use super::url::{BadUrl, Url};
 use crate::cluster::{ConnectError, HttpReply, HttpRequest};
+use crate::object::decode::to_base64;
 use std::fmt;
 use std::time::Duration;
 
@@ -172,7 +173,7 @@ impl Transfer {
             ("Accept".to_owned(), "*/*".to_owned()),
         ];
         if let Some(user) = options.user.as_ref().or(url.credentials.as_ref()) {
-            headers.insert(1, ("Authorization".to_owned(), format!("Basic {}", base64(user.as_bytes()))));
+            headers.insert(1, ("Authorization".to_owned(), format!("Basic {}", to_base64(user.as_bytes()))));
         }
         if !body.is_empty() || !options.data.is_empty() {
             headers.push(("Content-Length".to_owned(), body.len().to_string()));
@@ -393,17 +394,4 @@ pub fn reason(status: u16) -> &'static str {
 fn clock(span: Duration) -> String {
     let seconds = span.as_secs();
     format!("{:>2}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let value = chunk.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let digit = ALPHABET[(value >> (18 - 6 * i) & 63) as usize] as char;
-            out.push(if i <= chunk.len() { digit } else { '=' });
-        }
-    }
-    out
 }

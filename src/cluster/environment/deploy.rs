@@ -3,7 +3,7 @@
 use super::rights::{agent_objects, grant};
 use super::{EnvironmentError, LABEL, Place};
 use crate::app::App;
-use crate::cluster::deploy::{applied, is_available, objects};
+use crate::cluster::deploy::{applied, is_available, kind_of, rounds};
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, Options, PatchKind};
 use crate::object;
 use crate::object::{Json, Object, ResourceRef, resource};
@@ -35,12 +35,6 @@ pub fn apply(cluster: &mut dyn Cluster, namespace: &str, manifest: &Json) -> Res
     let options = Options { field_manager: Some(MANAGER), force: true, ..Options::default() };
     let request = ApiRequest::patch(kind, namespace, &name, PatchKind::Apply, applied(manifest, namespace)).options(options);
     Ok(cluster.api(&Identity::operator(), &request)?.into_object())
-}
-
-pub(super) fn kind_of(manifest: &Json) -> Result<&'static ResourceRef, ApiError> {
-    let (api_version, kind) = (manifest.get("apiVersion").text(), manifest.get("kind").text());
-    resource::builtin_kind(api_version, kind)
-        .ok_or_else(|| ApiError::new(404, "NotFound", format!("the server does not serve kind {kind:?} of {api_version:?}")))
 }
 
 /// Makes our own namespace, where lease, record and journal live; the first thing that is made.
@@ -124,13 +118,9 @@ fn ensure_namespace(cluster: &mut dyn Cluster, place: &Place, name: &str, level:
 /// # Errors
 /// The API server's answer, or what is not ready within `bound`.
 pub fn raise(cluster: &mut dyn Cluster, place: &Place, app: &App, strict: bool, bound: Duration) -> Result<(), EnvironmentError> {
-    let (first, last): (Vec<_>, Vec<_>) = objects(app, strict).into_iter().partition(|object| {
-        let name = object.at(&["metadata", "name"]).text();
-        object.get("kind").text() != "Deployment" || app.first.iter().any(|f| f == name)
-    });
     let give_up = cluster.now() + bound;
     apply_own(cluster, place, &grant(place))?;
-    for round in [first, last] {
+    for round in rounds(app, strict) {
         for object in &round {
             apply_own(cluster, place, object)?;
         }

@@ -3,9 +3,8 @@
 use super::{EnvironmentError, LABEL, Place};
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, PatchKind};
 use crate::object;
+use crate::object::decode::{from_base64, to_base64};
 use crate::object::{Json, Object, ResourceRef, resource};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
 
 /// A Secret of ours that holds texts by key.
@@ -44,7 +43,7 @@ impl Notes {
     /// # Errors
     /// The API server's answer.
     pub fn write(&self, cluster: &mut dyn Cluster, key: &str, text: &str) -> Result<(), ApiError> {
-        let data = object! { key => STANDARD.encode(text) };
+        let data = object! { key => to_base64(text.as_bytes()) };
         let patch = object! { "data" => &data };
         let request = ApiRequest::patch(secrets(), Some(&self.namespace), self.name, PatchKind::Merge, patch);
         match cluster.api(&Identity::operator(), &request) {
@@ -71,7 +70,7 @@ impl Notes {
 }
 
 fn texts(secret: &Object) -> BTreeMap<String, String> {
-    let decode = |value: &Json| STANDARD.decode(value.text()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decode = |value: &Json| from_base64(value.text()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     secret.get("data").entries().filter_map(|(key, value)| Some((key.to_string(), decode(value)?))).collect()
 }
 
@@ -163,10 +162,10 @@ impl Record {
     }
 }
 
-/// A digest of what an environment is deployed from: objects, options and this library's version.
-pub fn recipe(app: &crate::app::App, strict: bool) -> String {
+/// A digest of what an environment is deployed from: objects, options, the agent's rights and this library's version.
+pub fn recipe(place: &Place, app: &crate::app::App, strict: bool) -> String {
     let mut key = crate::rng::Key::new(0).part(env!("CARGO_PKG_VERSION"));
-    for object in crate::cluster::deploy::objects(app, strict) {
+    for object in crate::cluster::deploy::objects(app, strict).into_iter().chain([super::rights::grant(place)]) {
         key = key.part(&object.to_compact());
     }
     format!("{:016x}", key.value())

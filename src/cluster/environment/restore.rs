@@ -7,7 +7,7 @@ use super::difference::{Part, differences, key_of, survey};
 use super::rights::grant;
 use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, fingerprints, raise, wipe};
 use crate::app::App;
-use crate::cluster::deploy::objects;
+use crate::cluster::deploy::{kind_of, objects};
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, Options, Propagation};
 use crate::object::{Json, Object, ResourceRef, resource};
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,7 +187,7 @@ fn put_back(
     let mut deleted = parts.iter().filter(|(key, _)| wanted.contains(key.as_str()));
     wait_gone(cluster, place, deleted.by_ref().map(|(_, part)| part))?;
     for manifest in &manifests {
-        let kind = super::deploy::kind_of(manifest).map_err(EnvironmentError::api("reading a manifest"))?;
+        let kind = kind_of(manifest).map_err(EnvironmentError::api("reading a manifest"))?;
         if wanted.contains(key_of(kind, manifest.at(&["metadata", "name"]).text()).as_str()) {
             apply_own(cluster, place, manifest)?;
         }

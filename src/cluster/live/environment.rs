@@ -39,8 +39,6 @@ pub struct Environment {
     strict: bool,
     held: Held,
     keeper: Keeper,
-    /// Whether the cluster may hold something of an episode.
-    used: bool,
     closed: bool,
 }
 
@@ -54,7 +52,7 @@ impl Environment {
         let (place, held) = lease(&mut cluster, config, app)?;
         let keeper = Keeper::start(cluster.clone(), place.clone(), held.clone());
         let app = placed(app, &place, config.cpu_scale);
-        let mut environment = Environment { cluster, config: config.clone(), place, app, strict, held, keeper, used: true, closed: false };
+        let mut environment = Environment { cluster, config: config.clone(), place, app, strict, held, keeper, closed: false };
         environment.equip()?;
         Ok(environment)
     }
@@ -97,9 +95,8 @@ impl Environment {
     /// The lease was lost, the API server refuses, or the application does not become ready in time.
     pub fn begin(&mut self) -> Result<Box<dyn Cluster>, EnvironmentError> {
         self.keeper.check()?;
-        self.used = true;
         let bound = Duration::from_secs_f64(self.config.ready_timeout_s);
-        let recipe = recipe(&self.app, self.strict);
+        let recipe = recipe(&self.place, &self.app, self.strict);
         let record = Record::read(&mut self.cluster, &self.place)?;
         if record.phase == Phase::Unfinished || record.recipe != recipe {
             // What a repair has to know is written down before anything is deployed; a finished record of other data stays until then.
@@ -202,7 +199,7 @@ impl Environment {
         let bound = Duration::from_secs_f64(self.config.ready_timeout_s);
         match self.config.on_close {
             OnClose::Delete => remove(&mut self.cluster, &self.place, bound),
-            OnClose::Keep if self.used => {
+            OnClose::Keep => {
                 let record = Record::read(&mut self.cluster, &self.place)?;
                 let _ = self.cluster.drive(&self.place.namespace, None);
                 if record.phase == Phase::Ready {
@@ -211,7 +208,6 @@ impl Environment {
                 }
                 Ok(())
             }
-            OnClose::Keep => Ok(()),
         }
     }
 }

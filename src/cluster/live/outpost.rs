@@ -11,13 +11,12 @@ use crate::cluster::{
     WorkloadError,
 };
 use crate::object;
+use crate::object::decode::{from_base64, to_base64};
 use crate::object::resource;
 use crate::rng::Key;
 use crate::workload::Workload;
 use crate::workload::generator::LoadReport;
 use arcstr::ArcStr;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -176,20 +175,20 @@ fn token(cluster: &mut LiveCluster, place: &Place) -> Result<String, Environment
     match cluster.api(&Identity::operator(), &read) {
         Ok(reply) => {
             let text = reply.into_object().at(&["data", "token"]).text().to_owned();
-            let known = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|token| token.len() >= 32);
-            Ok(known.unwrap_or_else(random_token))
+            let known = from_base64(&text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|token| token.len() >= 32);
+            known.map_or_else(random_token, Ok)
         }
-        Err(error) if error.code == 404 => Ok(random_token()),
+        Err(error) if error.code == 404 => random_token(),
         Err(error) => Err(doing()(error)),
     }
 }
 
 /// 256 random bits from the system: who guesses them could stop the load.
-fn random_token() -> String {
+fn random_token() -> Result<String, EnvironmentError> {
     let mut bytes = [0_u8; 32];
-    if getrandom::fill(&mut bytes).is_err() {
-        // Without randomness from the system there is no token that would be worth its name; nobody is let in.
-        return String::new();
-    }
-    STANDARD.encode(bytes)
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let text = format!("the system gives no random bits: {error}");
+        EnvironmentError::api("making the token of our own pod")(ApiError::new(500, "InternalError", text))
+    })?;
+    Ok(to_base64(&bytes))
 }

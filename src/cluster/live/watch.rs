@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::request::{Query, path};
 use crate::cluster::{ApiRequest, Interest, ReplyBody, Verb};
-use crate::object::{Json, ResourceType};
+use crate::object::Json;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -67,7 +67,7 @@ async fn change(line: &Line, seen: &Seen, interest: &Interest) {
     let place = path(resource, namespace.as_deref(), None, None);
     let mut pause = Duration::from_millis(250);
     loop {
-        match one_watch(line, seen, resource, (&place, name)).await {
+        match one_watch(line, seen, (&place, name)).await {
             Watched::Changed => return,
             Watched::Gone => {
                 // Too old to go on from: something may have changed meanwhile, so the caller has to look.
@@ -90,8 +90,8 @@ enum Watched {
     Failed,
 }
 
-async fn one_watch(line: &Line, seen: &Seen, resource: &ResourceType, (place, name): (&str, &str)) -> Watched {
-    let Some(version) = starting_point(line, seen, resource, (place, name)).await else { return Watched::Failed };
+async fn one_watch(line: &Line, seen: &Seen, (place, name): (&str, &str)) -> Watched {
+    let Some(version) = starting_point(line, seen, (place, name)).await else { return Watched::Failed };
     let mut query = Query::default();
     query.add("watch", "true");
     query.add("resourceVersion", &version);
@@ -117,7 +117,7 @@ async fn one_watch(line: &Line, seen: &Seen, resource: &ResourceType, (place, na
 }
 
 /// What the caller saw last; the present state when it never looked.
-async fn starting_point(line: &Line, seen: &Seen, resource: &ResourceType, (place, name): (&str, &str)) -> Option<String> {
+async fn starting_point(line: &Line, seen: &Seen, (place, name): (&str, &str)) -> Option<String> {
     if let Some(version) = seen.version(place, name) {
         return Some(version);
     }
@@ -128,6 +128,5 @@ async fn starting_point(line: &Line, seen: &Seen, resource: &ResourceType, (plac
     }
     let answer = line.get(&format!("{place}{}", query.into_text())).await.ok()?;
     let list = Json::parse(std::str::from_utf8(&answer.body).ok()?).ok()?;
-    debug_assert!(!resource.plural.is_empty());
     list.at(&["metadata", "resourceVersion"]).as_str().map(str::to_owned)
 }

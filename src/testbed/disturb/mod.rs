@@ -5,12 +5,11 @@ mod held;
 mod network;
 mod process;
 
-use super::http::{self, Answer, Asked};
-use super::outpost::{allowed, json, read};
+use super::guarded::{self, Options, json, read};
+use super::http::{Answer, Asked};
 use crate::cluster::outpost::nodes::{Disturb, Relieve};
 use held::{Book, Refusal, now_s};
 use process::Processes;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,51 +17,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-const USAGE: &str = "usage: testbed disturb --listen ADDRESS:PORT --token-file FILE [--state-file FILE]";
-
 /// What the helper works with.
 struct Helper {
-    token: String,
     book: Mutex<Book>,
-}
-
-struct Options {
-    listen: SocketAddr,
-    token: String,
-    state: Option<PathBuf>,
 }
 
 /// Serves until it is ended; the exit code.
 pub fn run(arguments: &[String]) -> i32 {
-    let options = match options(arguments) {
-        Ok(options) => options,
-        Err(why) => {
-            eprintln!("testbed disturb: {why}\n{USAGE}");
-            return 2;
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("testbed disturb: {error}");
-            return 1;
-        }
-    };
-    runtime.block_on(async {
-        match TcpListener::bind(options.listen).await {
-            Ok(listener) => {
-                let book = Book::open(Processes::new("/proc"), options.state);
-                serve(listener, Arc::new(Helper { token: options.token, book: Mutex::new(book) })).await
-            }
-            Err(error) => {
-                eprintln!("testbed disturb: cannot listen on {}: {error}", options.listen);
-                1
-            }
-        }
-    })
-}
-
-fn options(arguments: &[String]) -> Result<Options, String> {
     let (mut state, mut rest) = (None, Vec::new());
     for pair in arguments.chunks(2) {
         match pair {
@@ -70,12 +31,17 @@ fn options(arguments: &[String]) -> Result<Options, String> {
             other => rest.extend_from_slice(other),
         }
     }
-    let (listen, token) = super::outpost::options(&rest)?;
-    Ok(Options { listen, token, state })
+    match guarded::Options::parse(&rest) {
+        Ok(Options { listen, token }) => guarded::run("disturb", listen, 1, |listener| async {
+            let book = Mutex::new(Book::open(Processes::new("/proc"), state));
+            serve(listener, token, Arc::new(Helper { book })).await
+        }),
+        Err(why) => guarded::misused("disturb", &why, "--listen ADDRESS:PORT --token-file FILE [--state-file FILE]"),
+    }
 }
 
 /// Serves on a listener until the process is told to end; then everything is relieved.
-async fn serve(listener: TcpListener, helper: Arc<Helper>) -> i32 {
+async fn serve(listener: TcpListener, token: String, helper: Arc<Helper>) -> i32 {
     let end = Arc::new(Notify::new());
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let Ok(mut signals) = signal(kind) else { return 1 };
@@ -85,24 +51,16 @@ async fn serve(listener: TcpListener, helper: Arc<Helper>) -> i32 {
             end.notify_one();
         });
     }
-    tokio::spawn(accept(listener, helper.clone()));
+    let of = helper.clone();
+    tokio::spawn(guarded::accept(listener, token, move |asked| {
+        let helper = of.clone();
+        async move { answer(&helper, asked).await }
+    }));
     tokio::spawn(watch(helper.clone()));
     end.notified().await;
     let ended = on_book(&helper, Book::end_all).await;
     report(&ended);
     i32::from(ended.is_err())
-}
-
-async fn accept(listener: TcpListener, helper: Arc<Helper>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let _ = stream.set_nodelay(true);
-        let helper = helper.clone();
-        tokio::spawn(http::serve(stream, move |asked| {
-            let helper = helper.clone();
-            async move { answer(&helper, asked).await }
-        }));
-    }
 }
 
 /// Ends what has lasted for its time.
@@ -130,12 +88,6 @@ async fn on_book<R: Send + 'static>(
 }
 
 async fn answer(helper: &Arc<Helper>, asked: Asked) -> Answer {
-    if asked.path == "/healthz" {
-        return Answer::new(200, "text/plain", "ok");
-    }
-    if !allowed(&asked, &helper.token) {
-        return Answer::error(401, "401 unauthorized");
-    }
     let done = match asked.path.as_str() {
         "/v1/disturb" => match read::<Disturb>(&asked) {
             Ok(question) => {

@@ -4,6 +4,7 @@
 
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
+use crate::object::decode::from_base64;
 use crate::object::{Json, Object};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
@@ -138,29 +139,12 @@ fn add_source(world: &World, object: &Object, source: &Json, name: &str, kind: K
 /// The text of an entry of a ConfigMap, or of a Secret, which holds base64.
 pub fn value_of(kind: Kind, value: &Json) -> ArcStr {
     let text = value.as_text().cloned().unwrap_or_default();
-    if kind == Kind::SECRET { decode_base64(&text).into() } else { text }
+    if kind == Kind::SECRET { decoded(&text).into() } else { text }
 }
 
-/// Decodes base64; bytes that are no UTF-8 are replaced.
-fn decode_base64(text: &str) -> String {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(u32::from(byte - b'A')),
-        b'a'..=b'z' => Some(u32::from(byte - b'a') + 26),
-        b'0'..=b'9' => Some(u32::from(byte - b'0') + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let (mut bytes, mut held, mut bits) = (Vec::with_capacity(text.len() * 3 / 4), 0_u32, 0);
-    for sextet in text.bytes().filter_map(value) {
-        held = (held << 6) | sextet;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(((held >> bits) & 0xff) as u8);
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// The text behind base64, which the API server has checked; bytes that are no UTF-8 are replaced.
+fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&from_base64(text).unwrap_or_default()).into_owned()
 }
 
 fn add_downward(object: &Object, source: &Json, files: &mut Files) {
@@ -202,7 +186,7 @@ mod tests {
 
     #[test]
     fn base64_decodes() {
-        let check = |text: &str, expect: &str| assert_eq!(decode_base64(text), expect);
+        let check = |text: &str, expect: &str| assert_eq!(decoded(text), expect);
         check("YWRtaW4=", "admin");
         check("", "");
         check("YQ==", "a");
