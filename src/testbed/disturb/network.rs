@@ -51,15 +51,17 @@ pub fn rules(name: &str, deed: &Deed) -> Result<Option<String>, String> {
 
 /// Puts rules in force in a pod's network.
 pub fn begin(processes: &Processes, pod_uid: &str, rules: &str) -> Result<(), String> {
-    let inside = processes.of_pod(pod_uid).into_iter().next().ok_or_else(|| format!("no process of pod {pod_uid} runs here"))?;
+    let inside = processes.oldest_of(pod_uid).ok_or_else(|| format!("no process of pod {pod_uid} runs here"))?;
     nft(processes, inside, rules)
 }
 
 /// Takes a disturbance's rules out of force; nothing happens when they or the pod are gone.
 pub fn end(processes: &Processes, pod_uid: &str, name: &str) -> Result<(), String> {
-    let Some(inside) = processes.of_pod(pod_uid).into_iter().next() else { return Ok(()) };
+    let Some(inside) = processes.oldest_of(pod_uid) else { return Ok(()) };
     let table = table(name);
-    nft(processes, inside, &format!("table inet {table} {{}}\ndelete table inet {table}\n"))
+    let done = nft(processes, inside, &format!("table inet {table} {{}}\ndelete table inet {table}\n"));
+    // A pod that ended meanwhile took its rules with it.
+    if processes.oldest_of(pod_uid).is_none() { Ok(()) } else { done }
 }
 
 /// Runs the node's own `nft` in the network of a process. The node's files are those that its kubelet sees; process 1 is somebody else's

@@ -58,6 +58,15 @@ impl Processes {
         self.ids().into_iter().filter(|id| self.is_in(*id, &marks)).collect()
     }
 
+    /// The process of a pod that lives as long as the pod: its oldest. Ids say nothing about age, since they begin anew when they are used up.
+    pub fn oldest_of(&self, pod_uid: &str) -> Option<u32> {
+        self.of_pod(pod_uid)
+            .into_iter()
+            .map(|id| self.process(id))
+            .min_by_key(|process| (process.since, process.id))
+            .map(|process| process.id)
+    }
+
     fn is_in(&self, id: u32, marks: &[String]) -> bool {
         let groups = self.read(id, "cgroup");
         groups.lines().any(|line| marks.iter().any(|mark| line.contains(mark.as_str())))
@@ -131,6 +140,17 @@ mod tests {
         let systemd = format!("/kubepods.slice/kubepods-pod{}.slice", UID.replace('-', "_"));
         check("v2-systemd", &systemd, "/cri-containerd-abc.scope", "/cri-containerd-pause.scope");
         check("v1", &format!("/x\n11:memory:/kubepods/burstable/pod{UID}"), "/abc", "/pause");
+    }
+
+    #[test]
+    fn the_oldest_process_of_a_pod_need_not_have_the_least_id() {
+        let pause = format!("0::/kubepods/pod{UID}/pause");
+        let command = format!("0::/kubepods/pod{UID}/abc");
+        // Ids were used up between the pod's start and a program that somebody runs in it.
+        let table = table("wrapped", &[(30_000, &pause, "30000 1", 5), (20, &command, "20 40", 900), (31_000, &command, "31000 1", 6)]);
+        assert_eq!(table.oldest_of(UID), Some(30_000));
+        assert_eq!(table.oldest_of("nobody"), None);
+        let _ = fs::remove_dir_all(table.root());
     }
 
     #[test]
