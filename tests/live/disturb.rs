@@ -135,7 +135,11 @@ fn networks_are_cut_and_lossy_and_come_back() {
         assert!(bench.cluster.is_disturbed(&name).expect("told"), "{what}");
         assert!(!bench.reaches("client", &address), "{what}: by the pod's address");
         assert!(!bench.reaches("client", "server"), "{what}: by the Service");
-        assert_eq!(bench.reaches("other", "server"), others, "{what}: from elsewhere");
+        // Where an answer is due it may take a second look: a lost packet of the name's look-up alone costs five seconds.
+        match others {
+            true => bench.await_that(&format!("{what}: an answer to somebody else"), |bench| bench.reaches("other", "server")),
+            false => assert!(!bench.reaches("other", "server"), "{what}: from elsewhere"),
+        }
         bench.cluster.relieve(&name).expect("relieved");
         bench.cluster.relieve(&name).expect("relieved twice");
         assert!(!bench.cluster.is_disturbed(&name).expect("told"), "{what}");
