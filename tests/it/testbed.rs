@@ -32,10 +32,12 @@ fn simulated(path: &str) -> String {
 fn the_hotel_application_serves_and_fails_as_simulated() {
     let net = Net::new(1);
     let mut all = hotel(&net);
-    until("hotels", || net.http("frontend", 5000, "GET", HOTELS).is_some_and(|(status, _)| status == 200));
-    until("reservations", || net.http("frontend", 5000, "POST", LOGIN).is_some_and(|(status, _)| status == 200));
-    assert_eq!(net.http("frontend", 5000, "GET", HOTELS), Some((200, simulated(HOTELS))));
     let recommend = "/recommendations?require=rate&lat=38.0235&lon=-122.095";
+    // The frontend finds each service by itself, in no order.
+    for (method, path) in [("GET", HOTELS), ("GET", recommend), ("POST", LOGIN)] {
+        until(path, || net.http("frontend", 5000, method, path).is_some_and(|(status, _)| status == 200));
+    }
+    assert_eq!(net.http("frontend", 5000, "GET", HOTELS), Some((200, simulated(HOTELS))));
     assert_eq!(net.http("frontend", 5000, "GET", recommend), Some((200, simulated(recommend))));
     let check = |method: &str, path: &str, status: u16, body: &str| {
         assert_eq!(net.http("frontend", 5000, method, path), Some((status, format!("{body}\n"))), "{path}");
