@@ -29,7 +29,7 @@ pub use endpoint::{Draw, Endpoint};
 pub use error::{DataError, edits, nearest};
 pub use image::{Executable, Image, Pull, Reference, Shell};
 pub use program::{
-    Access, Behaviour, Call, Callee, Check, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,
+    Access, Behaviour, Call, Callee, Check, Cpu, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,
     Operation, Port, Program, Protocol, Query, Register, Repeat, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall,
     Then,
 };

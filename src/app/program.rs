@@ -29,6 +29,8 @@ pub struct Program {
     pub handlers: Vec<Arc<Handler>>,
     /// Memory that it needs.
     pub memory: Memory,
+    /// CPU time that it needs.
+    pub cpu: Cpu,
     /// What it does on SIGTERM.
     pub on_term: OnTerm,
     /// How long one hop of a call from this program takes beyond the callee's own time.
@@ -50,7 +52,8 @@ impl Program {
                 start: Vec::new(),
                 operations: Vec::new(),
                 handlers: Vec::new(),
-                memory: Memory { start: 1 << 20, working: 2 << 20 },
+                memory: Memory { start: 1 << 20, working: 2 << 20, load: 0, cache: 0 },
+                cpu: Cpu::default(),
                 on_term: OnTerm::Ignore,
                 hop: Span::ZERO,
                 documents: Arc::default(),
@@ -374,6 +377,8 @@ pub struct Follow {
 pub struct Operation {
     /// Full name, `/geo.Geo/Nearby`; the server span's name.
     pub name: ArcStr,
+    /// CPU milliseconds of one request, in place of [`Cpu::request_ms`].
+    pub cpu_ms: Option<f64>,
     /// What it does.
     pub steps: Vec<Step>,
 }
@@ -393,6 +398,8 @@ pub struct Handler {
     pub checks: Vec<Check>,
     /// What it does.
     pub steps: Vec<Step>,
+    /// CPU milliseconds of one request, in place of [`Cpu::request_ms`].
+    pub cpu_ms: Option<f64>,
     /// What it answers.
     pub reply: Reply,
     /// Status when a step fails; the body is the error's text.
@@ -511,6 +518,8 @@ pub struct StoreCall {
     pub tags: Vec<(ArcStr, ArcStr)>,
     /// How long the store takes, the way there included.
     pub time: Span,
+    /// CPU milliseconds that it costs the store, in place of the store's own [`Cpu::request_ms`].
+    pub cpu_ms: Option<f64>,
     /// For a cache: what happens when it does not have the key.
     pub miss: Option<Miss>,
     /// What it does when the request fails. `{error}` is the error's text.
@@ -564,6 +573,47 @@ pub struct Memory {
     pub start: u64,
     /// Under load.
     pub working: u64,
+    /// What buffers and connections add under load, outside of the program's own memory.
+    pub load: u64,
+    /// Pages of files that it keeps using.
+    pub cache: u64,
+}
+
+/// CPU time that a program needs.
+///
+/// A request costs `request_ms`, and at low rates more: idle threads and cores have to be woken for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cpu {
+    /// When nobody asks it for anything, in thousandths of a core.
+    pub idle_m: f64,
+    /// What a request costs at high rates, in milliseconds.
+    pub request_ms: f64,
+    /// What it costs more when the process is idle otherwise, in milliseconds.
+    pub wake_ms: f64,
+    /// The share of a request's cost that goes into the calls that it makes, in equal parts; those that are not made are saved.
+    pub calls: f64,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Cpu { idle_m: 0.0, request_ms: 0.0, wake_ms: 0.0, calls: 0.5 }
+    }
+}
+
+impl Cpu {
+    /// Requests per second over which wake-ups become rare.
+    const WAKES: f64 = 50.0;
+
+    /// CPU milliseconds of one request when the process gets `rate` requests a second. `own` is the cost of the operation where it has one;
+    /// wake-ups cost in proportion then.
+    pub fn request(&self, rate: f64, own: Option<f64>) -> f64 {
+        let cost = self.request_ms + self.wake_ms * libm::exp(-rate.max(0.0) / Self::WAKES);
+        match own {
+            Some(own) if self.request_ms > 0.0 => cost * own / self.request_ms,
+            Some(own) => own + cost,
+            None => cost,
+        }
+    }
 }
 
 /// What a program does on SIGTERM.
@@ -585,6 +635,20 @@ pub enum OnTerm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_cost_more_when_they_are_rare() {
+        let cpu = Cpu { idle_m: 0.1, request_ms: 0.5, wake_ms: 0.75, ..Cpu::default() };
+        let check = |rate: f64, own: Option<f64>, expect: f64| {
+            assert!((cpu.request(rate, own) - expect).abs() < 1e-3, "{rate} {own:?}: {}", cpu.request(rate, own));
+        };
+        check(0.0, None, 1.25);
+        check(50.0, None, 0.7759);
+        check(1e6, None, 0.5);
+        check(1e6, Some(0.1), 0.1);
+        check(0.0, Some(0.1), 0.25);
+        assert_eq!(Cpu::default().request(3.0, Some(0.2)), 0.2);
+    }
 
     #[test]
     fn rules_of_parameters() {

@@ -142,6 +142,7 @@ pub(super) struct Program {
     #[serde(default)]
     pub http: Vec<Http>,
     pub memory_mib: Memory,
+    pub cpu: Option<Spanned<Cpu>>,
     pub on_term: Option<Spanned<OnTerm>>,
     pub hop_ms: Option<f64>,
     pub hop_cv: Option<f64>,
@@ -152,6 +153,22 @@ pub(super) struct Program {
 pub(super) struct Memory {
     pub start: f64,
     pub working: f64,
+    #[serde(default)]
+    pub load: f64,
+    #[serde(default)]
+    pub cache: f64,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cpu {
+    #[serde(default)]
+    pub idle_m: f64,
+    #[serde(default)]
+    pub request_ms: f64,
+    #[serde(default)]
+    pub wake_ms: f64,
+    pub calls: Option<f64>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -257,6 +274,7 @@ pub(super) struct Listen {
 #[serde(deny_unknown_fields)]
 pub(super) struct Operation {
     pub name: String,
+    pub cpu_ms: Option<Spanned<f64>>,
     pub steps: Vec<Spanned<Step>>,
 }
 
@@ -271,6 +289,7 @@ pub(super) struct Http {
     pub span: Option<Text>,
     #[serde(default)]
     pub check: Vec<Check>,
+    pub cpu_ms: Option<Spanned<f64>>,
     #[serde(default)]
     pub steps: Vec<Spanned<Step>>,
     pub reply: Reply,
@@ -369,6 +388,7 @@ pub(super) struct Step {
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
     pub time_ms: Option<f64>,
+    pub cpu_ms: Option<Spanned<f64>>,
     pub miss: Option<Box<Miss>>,
     pub failed: Option<Failed>,
 }

@@ -46,12 +46,13 @@ fn programs() -> Vec<(&'static str, Program)> {
         exact: true,
         span: None,
         checks: Vec::new(),
+        cpu_ms: None,
         steps: Vec::new(),
         reply: Reply { status, headers: Vec::new(), body: Body::Text("health".into()) },
         error_status: 500,
     };
     let polite = OnTerm::Graceful { code: 0, after: Duration::from_millis(5) };
-    let greedy = Memory { start: 64 << 20, working: 64 << 20 };
+    let greedy = Memory { start: 64 << 20, working: 64 << 20, load: 0, cache: 0 };
     vec![
         ("idle", program(vec![Start::Serve])),
         ("web", Program { handlers: vec![Arc::new(health(200))], ..program(vec![listen.clone(), Start::Serve]) }),

@@ -3,7 +3,7 @@
 use super::super::answer::Documents;
 use super::super::error::DataError;
 use super::super::program::{
-    Behaviour, Failure, Handler, Listen, Memory, OnTerm, Operation, Port, Program, Protocol, Setting, Source as From, Span,
+    Behaviour, Cpu, Failure, Handler, Listen, Memory, OnTerm, Operation, Port, Program, Protocol, Setting, Source as From, Span,
 };
 use super::super::template::{LogFormat, LogLine, Template};
 use super::super::written::{self, Or};
@@ -39,6 +39,7 @@ pub(super) fn resolve(
     let scope = Scope { source, documents, settings: &settings, format };
     let behaviour = written.behaviour.as_ref().map_or(Ok(Behaviour::Service), |word| source.word("behaviour", word, BEHAVIOURS))?;
     let memory = memory(source, written, span)?;
+    let cpu = written.cpu.as_ref().map_or(Ok(Cpu::default()), |c| cpu(source, c))?;
     let operations = written.operation.iter().map(|o| operation(&scope, o)).collect::<Result<_, _>>()?;
     let handlers = written.http.iter().map(|h| handler(&scope, h)).collect::<Result<_, _>>()?;
     let steps = written.start.iter().map(|s| start::resolve(&scope, s)).collect::<Result<_, _>>()?;
@@ -50,6 +51,7 @@ pub(super) fn resolve(
         operations,
         handlers,
         memory,
+        cpu,
         on_term: on_term(source, written.on_term.as_ref())?,
         hop: Span { mean_ms: written.hop_ms.unwrap_or(0.0), cv: written.hop_cv.unwrap_or(0.0) },
         documents: documents.clone(),
@@ -98,11 +100,34 @@ fn setting(source: &Source<'_>, name: &str, written: &written::Setting) -> Resul
 
 fn memory(source: &Source<'_>, written: &written::Program, span: std::ops::Range<usize>) -> Result<Memory, DataError> {
     let bytes = |mib: f64| (mib * 1024.0 * 1024.0) as u64;
-    let memory = Memory { start: bytes(written.memory_mib.start), working: bytes(written.memory_mib.working) };
+    let given = &written.memory_mib;
+    let memory = Memory { start: bytes(given.start), working: bytes(given.working), load: bytes(given.load), cache: bytes(given.cache) };
     if memory.start == 0 || memory.working < memory.start {
         return Err(source.error(span, "memory_mib: start must be positive and working at least as much"));
     }
     Ok(memory)
+}
+
+fn cpu(source: &Source<'_>, written: &Spanned<written::Cpu>) -> Result<Cpu, DataError> {
+    let (span, given) = (written.span(), written.as_ref());
+    let cpu = Cpu {
+        idle_m: given.idle_m,
+        request_ms: given.request_ms,
+        wake_ms: given.wake_ms,
+        calls: given.calls.unwrap_or(Cpu::default().calls),
+    };
+    if [cpu.idle_m, cpu.request_ms, cpu.wake_ms].iter().any(|ms| !ms.is_finite() || *ms < 0.0) || !(0.0..=1.0).contains(&cpu.calls) {
+        return Err(source.error(span, "cpu: idle_m, request_ms and wake_ms must not be negative, calls is from 0 to 1"));
+    }
+    Ok(cpu)
+}
+
+/// CPU milliseconds of one request, where they are given.
+pub(super) fn cpu_ms(source: &Source<'_>, written: Option<&Spanned<f64>>) -> Result<Option<f64>, DataError> {
+    match written {
+        Some(ms) if !ms.as_ref().is_finite() || *ms.as_ref() < 0.0 => Err(source.error(ms.span(), "cpu_ms must not be negative")),
+        _ => Ok(written.map(|ms| *ms.as_ref())),
+    }
 }
 
 fn on_term(source: &Source<'_>, written: Option<&Spanned<written::OnTerm>>) -> Result<OnTerm, DataError> {
@@ -118,7 +143,8 @@ fn on_term(source: &Source<'_>, written: Option<&Spanned<written::OnTerm>>) -> R
 
 fn operation(scope: &Scope<'_>, written: &written::Operation) -> Result<Arc<Operation>, DataError> {
     let steps = written.steps.iter().map(|s| step::resolve(scope, s)).collect::<Result<_, _>>()?;
-    Ok(Arc::new(Operation { name: written.name.as_str().into(), steps }))
+    let cpu_ms = cpu_ms(scope.source, written.cpu_ms.as_ref())?;
+    Ok(Arc::new(Operation { name: written.name.as_str().into(), cpu_ms, steps }))
 }
 
 fn handler(scope: &Scope<'_>, written: &written::Http) -> Result<Arc<Handler>, DataError> {
@@ -129,6 +155,7 @@ fn handler(scope: &Scope<'_>, written: &written::Http) -> Result<Arc<Handler>, D
         span: written.span.as_ref().map(|text| Template::parse(text.as_ref())),
         checks: written.check.iter().map(|c| reply::check(scope, c)).collect::<Result<_, _>>()?,
         steps: written.steps.iter().map(|s| step::resolve(scope, s)).collect::<Result<_, _>>()?,
+        cpu_ms: cpu_ms(scope.source, written.cpu_ms.as_ref())?,
         reply: reply::resolve(scope, &written.reply)?,
         error_status: written.error_status.unwrap_or(500),
     }))

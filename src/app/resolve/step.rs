@@ -3,7 +3,7 @@
 use super::super::error::DataError;
 use super::super::program::{Call, Callee, Miss, OnError, Protocol, Span, Step, StoreCall, Then};
 use super::super::written;
-use super::program::Scope;
+use super::program::{Scope, cpu_ms};
 use super::start::{access, credentials};
 use std::ops::Range;
 use std::time::Duration;
@@ -56,6 +56,7 @@ fn ask(scope: &Scope<'_>, step: &written::Step, store: &written::Text) -> Result
         span: step.span.as_ref().map(|s| s.as_ref().into()),
         tags: step.tags.iter().map(|(k, v)| (k.into(), v.into())).collect(),
         time: Span { mean_ms: step.time_ms.unwrap_or(0.0), cv: step.cv.unwrap_or(0.0) },
+        cpu_ms: cpu_ms(scope.source, step.cpu_ms.as_ref())?,
         miss: step.miss.as_ref().map(|m| miss(scope, m)).transpose()?,
         on_error: on_error(scope, step.failed.as_ref())?,
     }))

@@ -367,8 +367,8 @@ impl<'w> Builder<'w> {
         }
         let (span, tags, on_error) = (call.span.clone(), call.tags.clone(), call.on_error.clone());
         let keyspace = rules::keyspace(call);
-        let mut act =
-            StoreAct { span, tags, time: Time::new(call.time), on_error, keyspace, store, way, miss: None, dist: Dist::default() };
+        let (time, cpu_ms) = (Time::new(call.time), call.cpu_ms);
+        let mut act = StoreAct { span, tags, time, cpu_ms, on_error, keyspace, store, way, miss: None, dist: Dist::default() };
         act.dist = match &act.way {
             StoreWay::Fails { outcome, .. } => Dist::certain(*outcome),
             StoreWay::Served(_) => {

@@ -190,6 +190,8 @@ pub struct StoreAct {
     pub tags: Vec<(ArcStr, ArcStr)>,
     /// How long the store takes.
     pub time: Time,
+    /// What it costs the store, where the data say it.
+    pub cpu_ms: Option<f64>,
     /// What the caller does when the request fails.
     pub on_error: OnError,
     /// For a cache: how many keys one request asks for, of how many.
