@@ -60,8 +60,9 @@ format: $(VENV)/.ready ## Format in place
 
 .PHONY: bench
 bench: build ## Speed and memory against the budgets
-	cargo bench --features bash
-	$(PY) benchmarks/episode.py
+	mkdir -p target
+	cargo bench --features bash --bench kernel -- --max-time 1 | tee target/kernel.txt
+	$(PY) benchmarks/episode.py target/kernel.txt
 
 .PHONY: bench-live
 bench-live: build ## Speed of live environments on $$KUBECONFIG's cluster

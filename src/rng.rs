@@ -111,7 +111,9 @@ impl Stream {
     /// `length` characters of Kubernetes' name alphabet (`bcdfghjklmnpqrstvwxz2456789`).
     pub fn name_suffix(&mut self, length: usize) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        (0..length).map(|_| ALPHABET[self.below(ALPHABET.len() as u64) as usize] as char).collect()
+        let mut suffix = String::with_capacity(length);
+        suffix.extend((0..length).map(|_| ALPHABET[self.below(ALPHABET.len() as u64) as usize] as char));
+        suffix
     }
 
     /// A version 4 UUID.

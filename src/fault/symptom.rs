@@ -30,13 +30,15 @@ impl Observation {
     }
 }
 
-/// Synthetic requests to one endpoint at this instant.
-pub fn observe(cluster: &mut dyn Cluster, namespace: &str, endpoint: &ArcStr, first_index: u64, requests: u64) -> Observation {
-    let probes: Vec<ProbeRequest> = (first_index..first_index + requests)
-        .map(|index| ProbeRequest { namespace: namespace.into(), endpoint: endpoint.clone(), index })
-        .collect();
-    let mut seen = Observation::default();
-    for reply in cluster.probe(&probes) {
+/// Synthetic requests to each of some endpoints at this instant, all asked at once; what each met.
+pub fn observe(cluster: &mut dyn Cluster, namespace: &str, endpoints: &[&ArcStr], first_index: u64, requests: u64) -> Vec<Observation> {
+    let namespace = ArcStr::from(namespace);
+    let probe = |(endpoint, index): (&ArcStr, u64)| ProbeRequest { namespace: namespace.clone(), endpoint: endpoint.clone(), index };
+    let each = |endpoint| (first_index..first_index + requests).map(move |index| (endpoint, index));
+    let probes: Vec<ProbeRequest> = endpoints.iter().copied().flat_map(each).map(probe).collect();
+    let mut seen = vec![Observation::default(); endpoints.len()];
+    for (probe, reply) in probes.iter().zip(cluster.probe(&probes)) {
+        let Some(seen) = endpoints.iter().position(|e| **e == probe.endpoint).and_then(|at| seen.get_mut(at)) else { continue };
         seen.requests += 1;
         if reply.status == 0 || reply.status >= 400 {
             seen.errors += 1;
@@ -51,9 +53,8 @@ pub fn observe(cluster: &mut dyn Cluster, namespace: &str, endpoint: &ArcStr, fi
 impl Symptom {
     /// Whether users notice it at this instant.
     pub fn shows(&self, cluster: &mut dyn Cluster, namespace: &str) -> bool {
-        self.endpoints.iter().all(|endpoint| {
-            let seen = observe(cluster, namespace, endpoint, 0, 20);
-            seen.requests > 0 && seen.error_share() >= self.error_share
-        })
+        let endpoints: Vec<&ArcStr> = self.endpoints.iter().collect();
+        let seen = observe(cluster, namespace, &endpoints, 0, 20);
+        seen.iter().all(|seen| seen.requests > 0 && seen.error_share() >= self.error_share)
     }
 }

@@ -35,7 +35,31 @@ pub static NULL: Json = Json::Null;
 
 /// A map from text to [`Json`], sorted by key.
 #[derive(Clone, PartialEq, Default)]
-pub struct Map(Vec<(ArcStr, Json)>);
+pub struct Map(Vec<Entry>);
+
+/// An entry, with the first bytes of its key beside it: they nearly always tell keys apart without a look at the texts.
+#[derive(Clone, PartialEq)]
+struct Entry {
+    head: u64,
+    key: ArcStr,
+    value: Json,
+}
+
+/// The first eight bytes of a text, such that heads compare as their texts do, or are equal.
+#[inline]
+fn head_of(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    match bytes.first_chunk::<8>() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => bytes.iter().zip([56, 48, 40, 32, 24, 16, 8]).fold(0, |head, (byte, shift)| head | (u64::from(*byte) << shift)),
+    }
+}
+
+impl Entry {
+    fn new(key: ArcStr, value: Json) -> Self {
+        Entry { head: head_of(&key), key, value }
+    }
+}
 
 impl Map {
     /// An empty map.
@@ -43,27 +67,43 @@ impl Map {
         Map(Vec::new())
     }
 
+    // Inlined, so that the head of a key that is written in the source is known when it is compiled.
+    #[inline]
     fn find(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(k, _)| k.as_str().cmp(key))
+        self.search(head_of(key), key)
+    }
+
+    fn search(&self, head: u64, key: &str) -> Result<usize, usize> {
+        let (start, end) = match self.0.binary_search_by_key(&head, |entry| entry.head) {
+            Err(place) => return Err(place),
+            Ok(place) => {
+                let start = self.0[..place].iter().rposition(|entry| entry.head != head).map_or(0, |before| before + 1);
+                let same = self.0[place..].iter().take_while(|entry| entry.head == head).count();
+                (start, place + same)
+            }
+        };
+        let found = self.0[start..end].binary_search_by(|entry| entry.key.as_str().cmp(key));
+        found.map(|at| start + at).map_err(|at| start + at)
     }
 
     /// The value under `key`.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.find(key).ok().map(|i| &self.0[i].1)
+        self.find(key).ok().map(|i| &self.0[i].value)
     }
 
     /// The value under `key`, for changing.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
-        self.find(key).ok().map(|i| &mut self.0[i].1)
+        self.find(key).ok().map(|i| &mut self.0[i].value)
     }
 
     /// Puts `value` under `key` and returns what stood there.
     pub fn insert(&mut self, key: impl Into<ArcStr>, value: Json) -> Option<Json> {
         let key = key.into();
         match self.find(&key) {
-            Ok(i) => Some(std::mem::replace(&mut self.0[i].1, value)),
+            Ok(i) => Some(std::mem::replace(&mut self.0[i].value, value)),
             Err(i) => {
-                self.0.insert(i, (key, value));
+                self.0.insert(i, Entry::new(key, value));
                 None
             }
         }
@@ -72,14 +112,14 @@ impl Map {
     /// As [`Map::insert`], quick when entries come in order of their keys.
     pub fn push_last(&mut self, key: ArcStr, value: Json) {
         match self.0.last() {
-            Some((last, _)) if *last >= key => drop(self.insert(key, value)),
-            _ => self.0.push((key, value)),
+            Some(last) if last.key >= key => drop(self.insert(key, value)),
+            _ => self.0.push(Entry::new(key, value)),
         }
     }
 
     /// Takes the entry under `key` out.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
-        self.find(key).ok().map(|i| self.0.remove(i).1)
+        self.find(key).ok().map(|i| self.0.remove(i).value)
     }
 
     /// Whether `key` is present.
@@ -89,17 +129,22 @@ impl Map {
 
     /// Entries in order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&ArcStr, &Json)> + ExactSizeIterator {
-        self.0.iter().map(|(k, v)| (k, v))
+        self.0.iter().map(|entry| (&entry.key, &entry.value))
     }
 
     /// Entries in order of their keys, values for changing.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&ArcStr, &mut Json)> {
-        self.0.iter_mut().map(|(k, v)| (&*k, v))
+        self.0.iter_mut().map(|entry| (&entry.key, &mut entry.value))
+    }
+
+    /// The value of the entry at a position in the order of keys, for changing.
+    pub fn nth_mut(&mut self, at: usize) -> Option<&mut Json> {
+        self.0.get_mut(at).map(|entry| &mut entry.value)
     }
 
     /// Keeps the entries for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Json) -> bool) {
-        self.0.retain(|(k, v)| keep(k, v));
+        self.0.retain(|entry| keep(&entry.key, &entry.value));
     }
 
     /// Number of entries.
@@ -142,6 +187,7 @@ macro_rules! array {
 
 impl Json {
     /// The field `key`; [`Json::Null`] when this is no map or has no such field.
+    #[inline]
     pub fn get(&self, key: &str) -> &Json {
         match self {
             Json::Obj(map) => map.get(key).unwrap_or(&NULL),
@@ -150,6 +196,7 @@ impl Json {
     }
 
     /// The field at a path of keys: `pod.at(&["spec", "nodeName"])`.
+    #[inline]
     pub fn at(&self, path: &[&str]) -> &Json {
         path.iter().fold(self, |value, key| value.get(key))
     }
@@ -531,6 +578,17 @@ mod tests {
         assert!(Arc::ptr_eq(x, y), "untouched parts stay shared");
         assert!(a.at(&["status", "phase"]).is_null());
         assert!(b.remove_at(&["status", "phase"]).is_null() && b.get("status").is_null());
+    }
+
+    #[test]
+    fn keys_sort_as_texts() {
+        let keys = ["", "\0", "a", "a\0", "ab", "container", "containerStatuses", "containers", "metadata", "metadata2", "ä"];
+        let map: Map = keys.iter().rev().enumerate().map(|(at, key)| (*key, Json::from(at))).collect();
+        assert_eq!(map.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), keys);
+        for (at, key) in keys.iter().rev().enumerate() {
+            assert_eq!(map.get(key), Some(&Json::from(at)), "{key:?}");
+        }
+        assert_eq!(map.get("containe"), None);
     }
 
     #[test]

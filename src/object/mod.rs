@@ -50,6 +50,7 @@ impl From<Json> for Object {
 
 impl Object {
     /// `metadata`.
+    #[inline]
     pub fn meta(&self) -> &Json {
         self.get("metadata")
     }
@@ -65,16 +66,19 @@ impl Object {
     }
 
     /// `metadata.name`, or an empty text.
+    #[inline]
     pub fn name(&self) -> &str {
         self.meta().get("name").text()
     }
 
     /// `metadata.namespace`, or an empty text for objects without one.
+    #[inline]
     pub fn namespace(&self) -> &str {
         self.meta().get("namespace").text()
     }
 
     /// `metadata.uid`, or an empty text.
+    #[inline]
     pub fn uid(&self) -> &str {
         self.meta().get("uid").text()
     }
@@ -109,17 +113,25 @@ impl Object {
         !self.meta().get("deletionTimestamp").is_null()
     }
 
+    /// `metadata.ownerReferences`.
+    #[inline]
+    pub fn owners(&self) -> &[Json] {
+        self.meta().get("ownerReferences").items()
+    }
+
     /// The owner reference with `controller: true`.
     pub fn controller(&self) -> Option<&Json> {
-        self.meta().get("ownerReferences").items().iter().find(|owner| owner.get("controller").is_true())
+        self.owners().iter().find(|owner| owner.get("controller").is_true())
     }
 
     /// `spec`.
+    #[inline]
     pub fn spec(&self) -> &Json {
         self.get("spec")
     }
 
     /// `status`.
+    #[inline]
     pub fn status(&self) -> &Json {
         self.get("status")
     }

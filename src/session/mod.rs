@@ -11,6 +11,7 @@ mod episode;
 mod options;
 mod oracle;
 mod prompt;
+mod ready;
 mod reset;
 mod snapshot;
 mod worlds;
@@ -73,7 +74,8 @@ impl Session {
             // The cluster of the last episode is the one of the next, so that one is over now, whatever comes.
             self.episode = None;
         }
-        let episode = Episode::begin(&mut self.worlds, &self.registry, &self.problem, &self.options, seed)?;
+        let begin = || Episode::begin(&mut self.worlds, &self.registry, &self.problem, &self.options, seed);
+        let episode = ready::or_begin(&self.registry, &self.problem, &self.options, seed, begin)?;
         self.left = false;
         let first = (episode.first_observation().to_owned(), episode.info());
         self.episode = Some(episode);

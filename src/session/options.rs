@@ -34,6 +34,10 @@ pub struct Options {
     pub agent: Option<String>,
     /// Where.
     pub cluster: ClusterChoice,
+    /// Ready episodes that the process may keep for further resets of the same problem, options and seed, 0 to 10000; the one unused for
+    /// longest goes first, and 0 keeps and uses none. Changes nothing but the time that a reset takes, so it is not recorded.
+    #[serde(skip_serializing)]
+    pub ready_episodes: u32,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             reward: RewardConfig::default(),
             agent: None,
             cluster: ClusterChoice::Sim,
+            ready_episodes: 128,
         }
     }
 }
@@ -73,6 +78,9 @@ impl Options {
         }
         if !(0.0..=3600.0).contains(&self.step_seconds) {
             return wrong(format!("step_seconds is {}; it must be 0 to 3600", self.step_seconds));
+        }
+        if self.ready_episodes > 10_000 {
+            return wrong(format!("ready_episodes is {}; it must be 0 to 10000", self.ready_episodes));
         }
         if let ClusterChoice::Live(config) = &self.cluster {
             config.check().map_err(OptionsError)?;

@@ -161,8 +161,9 @@ fn inject(cluster: &mut dyn Cluster, problem: &Problem, fault: &Fault) -> Result
 /// The first endpoint of those named (of all when none is) that does not answer as it should, with what it answers.
 fn failing(cluster: &mut dyn Cluster, app: &App, endpoints: &[ArcStr]) -> Option<String> {
     let asked = app.endpoints.iter().map(|e| &e.name).filter(|name| endpoints.is_empty() || endpoints.contains(name));
-    asked.into_iter().find_map(|endpoint| {
-        let seen = observe(cluster, &app.namespace, endpoint, 0, PROBES);
+    let asked: Vec<&ArcStr> = asked.collect();
+    let seen = observe(cluster, &app.namespace, &asked, 0, PROBES);
+    asked.into_iter().zip(seen).find_map(|(endpoint, seen)| {
         if seen.requests == 0 {
             return Some(format!("{endpoint} cannot be probed"));
         }

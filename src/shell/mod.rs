@@ -199,6 +199,14 @@ impl Shell {
         Shell { files, seed, scripts: 0 }
     }
 
+    /// The same machine, switched on at `now`: its files are as old as they were, its draws are others.
+    #[must_use]
+    pub fn started(&self, now: SimTime, seed: u64) -> Self {
+        let mut shell = Shell { files: self.files.clone(), seed, scripts: 0 };
+        shell.files.now = now;
+        shell
+    }
+
     /// A digest of its files and of what it will draw.
     pub fn digest(&self) -> u64 {
         let mut key = crate::rng::Key::new(self.seed).number(self.scripts);

@@ -167,8 +167,9 @@ fn fresh(endpoints: &[ArcStr]) -> Vec<(ArcStr, Observation)> {
 }
 
 fn probe(cluster: &mut dyn Cluster, namespace: &str, requests: &mut [(ArcStr, Observation)], round: u64) {
-    for (endpoint, total) in requests {
-        let seen = observe(cluster, namespace, endpoint, round * REQUESTS_PER_S, REQUESTS_PER_S);
+    let endpoints: Vec<&ArcStr> = requests.iter().map(|(endpoint, _)| endpoint).collect();
+    let seen = observe(cluster, namespace, &endpoints, round * REQUESTS_PER_S, REQUESTS_PER_S);
+    for ((_, total), seen) in requests.iter_mut().zip(seen) {
         total.requests += seen.requests;
         total.errors += seen.errors;
         if total.first_error.is_empty() {

@@ -11,6 +11,7 @@ use crate::shell::vfs::{FileError, Kind};
 use crate::shell::{Finished, HOME, Host, Outcome, Request, Shell, Stopped, Vfs};
 use crate::time::SimTime;
 use arcstr::ArcStr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What a command of the workstation works with.
@@ -92,9 +93,13 @@ const KUBECONFIG: &str = "/root/.kube/config";
 /// Namespace of the current context.
 const NAMESPACE: &str = "default";
 
+/// When the workstation's system was installed: 2025-11-17T08:00:00Z. All episodes share its files.
+const INSTALLED_AT: SimTime = SimTime::from_secs(1_763_366_400);
+
 /// A shell with the files of the operator's workstation: nothing but a kubeconfig.
 pub fn workstation(now: SimTime, seed: u64) -> Shell {
-    let mut shell = Shell::new(now, seed, NAMES);
+    static INSTALLED: OnceLock<Shell> = OnceLock::new();
+    let mut shell = INSTALLED.get_or_init(|| Shell::new(INSTALLED_AT, 0, NAMES)).started(now, seed);
     let _ = shell.files.make_folder("/root/.kube", true);
     let _ = shell.files.write(KUBECONFIG, kubeconfig().as_bytes());
     let _ = shell.files.set_mode(KUBECONFIG, 0o600);

@@ -119,6 +119,11 @@ impl Process {
         first_in_range(step, WHOLE, shift(low), shift(high - 1))
     }
 
+    /// Arrivals per second in the mean.
+    pub fn rate_per_s(&self) -> f64 {
+        self.mean_per_nano() * 1e9
+    }
+
     fn mean_per_nano(&self) -> f64 {
         let share = (self.share.1.saturating_sub(self.share.0)) as f64 / WHOLE as f64;
         self.rate_micro as f64 * 1e-15 * share

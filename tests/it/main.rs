@@ -38,6 +38,7 @@ mod network;
 #[cfg(feature = "testbed")]
 mod outpost;
 mod pods;
+mod ready;
 mod recorded;
 mod recorded_objects;
 mod rollout;

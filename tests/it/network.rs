@@ -57,7 +57,7 @@ impl Fixture {
             node: node.into(),
             container: "c".into(),
             image: "i".into(),
-            argv: Vec::new(),
+            argv: Vec::new().into(),
             env: Default::default(),
             files: Default::default(),
             data: Default::default(),

@@ -5,7 +5,7 @@
 use super::cluster::SimCluster;
 use super::rename::{Names, rename};
 use super::world::World;
-use super::{api, controllers, kubelet};
+use super::{api, controllers, kubelet, traffic};
 use crate::app::{App, Catalog};
 use crate::cluster::deploy::deploy;
 use crate::cluster::{ApiError, Cluster};
@@ -34,6 +34,8 @@ pub struct Settled {
     /// The cluster.
     pub world: World,
     names: Arc<Names>,
+    /// Whether what its load does can be taken over by forks.
+    nameless: bool,
 }
 
 /// The settled baseline of an application, built on first use and kept for the life of the process.
@@ -47,8 +49,11 @@ pub fn baseline(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<
     if let Some(found) = all.iter().find(same) {
         return Ok(found.settled.clone());
     }
-    let world = build(catalog, app, strict)?;
-    let settled = Arc::new(Settled { names: Names::find(&world), world });
+    let mut world = build(catalog, app, strict)?;
+    let names = Names::find(&world);
+    world.settle_names(&names);
+    let nameless = traffic::is_nameless(&world, &names);
+    let settled = Arc::new(Settled { names, nameless, world });
     all.push(Built { catalog: catalog.clone(), app: app.clone(), strict, settled: settled.clone() });
     Ok(settled)
 }
@@ -67,6 +72,8 @@ fn build(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<World, 
     cluster.world.run_until(SETTLED_AT);
     controllers::events::sweep(&mut cluster.world);
     cluster.world.run_until(SETTLED_AT);
+    // The regime in which episodes begin, with caches as they are now.
+    drive(&mut cluster, app)?;
     Ok(cluster.world)
 }
 
@@ -89,6 +96,10 @@ pub fn fork(settled: &Settled, app: &App, seed: u64) -> Result<World, ApiError> 
     let mut world = settled.world.clone();
     world.seed = seed;
     rename(&mut world, &settled.names.draw(seed));
+    if settled.nameless {
+        traffic::rekey(&mut world);
+        return Ok(world);
+    }
     let mut cluster = SimCluster::new(world);
     drive(&mut cluster, app)?;
     Ok(cluster.world)

@@ -6,10 +6,11 @@
 //!
 //! Not modelled: log rotation as files (the last [`KEPT_BYTES`] of a run are kept), partial lines, separate streams.
 
+use super::graph::{Act, Graph, Sequence, StoreWay};
 use super::history::{Complaint, ContainerRun, RunId};
 use super::network::{self, Origin, Reach, Transport};
 use super::store::{Key, Kind};
-use super::traffic::{PATIENCE, Regime};
+use super::traffic::{PATIENCE, Plan, Regime};
 use super::world::World;
 use crate::cluster::{ApiError, LogQuery};
 use crate::object::{Json, Object};
@@ -26,6 +27,13 @@ const FIRST_STRETCH: Duration = Duration::from_secs(4);
 
 /// What takes longer than this in a graph without slow calls is cut to it, in the log.
 const QUICK: Duration = Duration::from_secs(1);
+
+/// So many requests that write may be under way at an instant of a log; of more, lines are cut to a shorter time after their request, so
+/// that what a reader pays does not follow the rate.
+const UNDER_WAY: f64 = 2_000.0;
+
+/// Lines that are derived at once, at most, about.
+const STRETCH_LINES: f64 = 25_000.0;
 
 /// Lines with their times, oldest first.
 type Lines = Vec<(SimTime, String)>;
@@ -138,17 +146,17 @@ pub fn read(world: &World, run: RunId, since: Option<SimTime>, tail: Option<usiz
     let first = since.unwrap_or(SimTime::ZERO).max(run.started_at);
     let last = run.end.as_ref().map_or(world.now, |end| end.at).min(world.now);
     let wanted = tail.unwrap_or(usize::MAX);
+    let mut pace = Pace::of(world, run, wanted);
     // Stretches from the end backwards, each with a clear bound; the first ends just after the last instant.
     let (mut stretches, mut count, mut bytes) = (Vec::new(), 0, 0);
-    let (mut until, mut length) = (last + Duration::from_nanos(1), FIRST_STRETCH);
+    let mut until = last + Duration::from_nanos(1);
     while until > first && count < wanted && bytes < KEPT_BYTES {
-        let from = (until - length).max(first);
+        let from = pace.next(until, last, count).max(first);
         let lines = between(world, run, from, until);
         count += lines.len();
         bytes += lines.iter().map(|(_, line)| line.len() + 1).sum::<usize>();
         stretches.push(lines);
         until = from;
-        length *= 2;
     }
     let mut lines: Lines = stretches.into_iter().rev().flatten().collect();
     let mut kept = 0;
@@ -159,6 +167,64 @@ pub fn read(world: &World, run: RunId, since: Option<SimTime>, tail: Option<usiz
     let keep = fits.count();
     lines.drain(..lines.len() - keep);
     lines
+}
+
+/// How long the stretches of a log are that are derived at once: long enough to be few, and hardly longer than what is wanted.
+struct Pace {
+    /// When requests made the run write: from, until, requests per second that write.
+    busy: Vec<(SimTime, SimTime, f64)>,
+    wanted: f64,
+    length: Duration,
+}
+
+impl Pace {
+    fn of(world: &World, run: &ContainerRun, wanted: usize) -> Pace {
+        let regimes = world.history.regimes(&run.launch.namespace).filter(|regime| writes(&regime.plan.graph, run.id));
+        let busy = |regime: &Regime| {
+            let until = regime.until.map_or(SimTime::MAX, |until| until + latest(&regime.plan));
+            (regime.from, until, noise(&regime.plan))
+        };
+        Pace { busy: regimes.map(busy).collect(), wanted: (wanted as f64).clamp(100.0, 1e6), length: Duration::ZERO }
+    }
+
+    /// Where the stretch that ends at `until` begins, when so many lines were found since `begun`.
+    fn next(&mut self, until: SimTime, begun: SimTime, count: usize) -> SimTime {
+        let before = || self.busy.iter().filter(|(from, ..)| *from < until);
+        let Some(end) = before().map(|(_, end, _)| *end).max() else { return SimTime::ZERO };
+        if end < until {
+            return end;
+        }
+        let rate = before().filter(|(_, end, _)| *end >= until).map(|(.., rate)| *rate).fold(1.0, f64::max);
+        let time_of = |lines: f64| Duration::from_secs_f64((lines / rate).max(1e-6));
+        let so_far = begun.since(until);
+        if self.length.is_zero() {
+            self.length = FIRST_STRETCH.min(time_of(self.wanted));
+        } else if count > 0 {
+            let left = (self.wanted - count as f64).max(50.0) / count as f64;
+            self.length = (self.length * 2).min(Duration::from_secs_f64((so_far.as_secs_f64() * left * 1.1).min(1e9)));
+        } else {
+            self.length *= 2;
+        }
+        self.length = self.length.min(time_of(STRETCH_LINES)).max(Duration::from_micros(1));
+        until - self.length
+    }
+}
+
+/// Whether requests can make a run write: some call that a vertex of its makes can fail, and it says so when one does.
+fn writes(graph: &Graph, run: RunId) -> bool {
+    graph.vertices.iter().any(|vertex| vertex.run == run && may_write(&vertex.body))
+}
+
+fn may_write(sequence: &Sequence) -> bool {
+    sequence.acts.iter().any(|act| match act {
+        Act::Compute(_) => false,
+        Act::Call(call) => call.on_error.log.is_some() && call.attempt.iter().any(|(outcome, p)| p > 0.0 && !outcome.served()),
+        Act::Store(store) => {
+            let fails = store.on_error.log.is_some() && matches!(store.way, StoreWay::Fails { .. });
+            fails || store.miss.as_ref().is_some_and(|miss| may_write(&miss.body))
+        }
+        Act::Parallel { branches, .. } => branches.iter().any(may_write),
+    })
 }
 
 /// Lines that a run wrote in `from..until`.
@@ -211,12 +277,23 @@ fn complaints(world: &World, complaint: &Complaint, window: (SimTime, SimTime), 
     }
 }
 
+/// Requests per second that write lines.
+fn noise(plan: &Plan) -> f64 {
+    plan.flows.iter().filter(|flow| flow.outcome.noisy).map(|flow| flow.process.rate_per_s()).sum()
+}
+
+/// How long after its request a line may be written.
+fn latest(plan: &Plan) -> Duration {
+    let longest = if plan.graph.slow { PATIENCE } else { QUICK };
+    Duration::from_secs_f64(longest.as_secs_f64().min(UNDER_WAY / noise(plan).max(1.0)))
+}
+
 /// Lines that requests of the load made a run write.
 fn requests(world: &World, regime: &Regime, run: RunId, window: (SimTime, SimTime), lines: &mut Lines) {
-    let late = if regime.plan.graph.slow { PATIENCE } else { QUICK };
+    let late = latest(&regime.plan);
     let from = (window.0 - late).max(regime.from);
     let until = regime.until.unwrap_or(window.1).min(window.1);
-    if !regime.plan.graph.vertices.iter().any(|vertex| vertex.run == run) {
+    if !writes(&regime.plan.graph, run) {
         return;
     }
     for flow in regime.plan.flows.iter().filter(|flow| flow.outcome.noisy) {

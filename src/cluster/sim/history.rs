@@ -1,6 +1,8 @@
 //! The truth about the past: container runs, regimes of traffic, outside requests. Append-only; logs derive from it.
 
 use super::http::Visit;
+use super::lazy::Lazy;
+use super::rename::Renaming;
 use super::traffic::Regime;
 use crate::app::LogLine;
 use crate::time::SimTime;
@@ -32,13 +34,13 @@ pub struct Launch {
     /// Image as the pod names it.
     pub image: ArcStr,
     /// Program and arguments: the pod's command and args, else the image's.
-    pub argv: Vec<ArcStr>,
+    pub argv: Lazy<Vec<ArcStr>>,
     /// Environment, resolved.
-    pub env: BTreeMap<ArcStr, ArcStr>,
+    pub env: Lazy<BTreeMap<ArcStr, ArcStr>>,
     /// Files that volumes put into the container (ConfigMaps, Secrets, projected tokens), by path.
-    pub files: BTreeMap<ArcStr, ArcStr>,
+    pub files: Lazy<BTreeMap<ArcStr, ArcStr>>,
     /// Where persistent data is mounted: mount path → identity of the storage (the PV's path or name, `emptyDir/UID/NAME` …).
-    pub data: BTreeMap<ArcStr, ArcStr>,
+    pub data: Lazy<BTreeMap<ArcStr, ArcStr>>,
     /// Memory limit in bytes, if any.
     pub memory_limit: Option<u64>,
 }
@@ -203,13 +205,13 @@ impl History {
 
 impl History {
     /// Gives pods and addresses the names of an episode.
-    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
-        super::rename::each(&mut self.runs, |run| {
-            run.launch = Arc::new(run.launch.renamed(names));
-            for (_, line) in run.lines.iter_mut() {
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &Arc<Renaming>) {
+        super::rename::each(&mut self.runs, |run| run.launch = Arc::new(run.launch.renamed(names)));
+        for (run, at) in names.lines() {
+            if let Some((_, line)) = self.runs.get_mut(run).and_then(|run| run.lines.get_mut(*at)) {
                 *line = names.text(line);
             }
-        });
+        }
         for complaint in self.complaints.iter_mut() {
             complaint.error = names.text(&complaint.error);
         }
@@ -217,16 +219,20 @@ impl History {
 }
 
 impl Launch {
-    fn renamed(&self, names: &super::rename::Renaming) -> Launch {
+    fn renamed(&self, names: &Arc<Renaming>) -> Launch {
         Launch {
+            namespace: self.namespace.clone(),
             pod: names.text(&self.pod),
             pod_uid: names.text(&self.pod_uid),
             pod_ip: names.text(&self.pod_ip),
-            argv: self.argv.iter().map(|word| names.text(word)).collect(),
-            env: names.values(&self.env),
-            files: names.values(&self.files),
-            data: names.values(&self.data),
-            ..self.clone()
+            node: self.node.clone(),
+            container: self.container.clone(),
+            image: self.image.clone(),
+            argv: self.argv.later(names),
+            env: self.env.later(names),
+            files: self.files.later(names),
+            data: self.data.later(names),
+            memory_limit: self.memory_limit,
         }
     }
 }

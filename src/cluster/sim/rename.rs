@@ -5,21 +5,28 @@
 //! them in every text of the world in one pass (Aho and Corasick, CACM 18(6), 1975). Parts without a name stay shared.
 //! Not renamed: ReplicaSets (their suffix is a hash of the template), nodes, anything that the application's manifests name.
 
+use super::history::RunId;
+use super::places::Words;
 use super::store::{Key, Kind};
 use super::world::World;
-use crate::object::{Json, Map, Object};
-use crate::rng::Key as RandomKey;
+use crate::object::{Json, Object};
+use crate::rng::{Key as RandomKey, Stream};
 use aho_corasick::{AhoCorasick, MatchKind};
 use arcstr::ArcStr;
 use imbl::OrdMap;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 /// The names in a baseline, and what each is.
 #[derive(Debug)]
 pub struct Names {
     automaton: AhoCorasick,
+    /// In order of the texts.
     old: Vec<(ArcStr, Sort)>,
+    /// Those for which the same new name might be drawn twice.
+    short: Vec<usize>,
+    /// Lines of the history that hold names: whose, and which.
+    lines: Vec<(RunId, usize)>,
 }
 
 /// What a name names, and so how a new one looks.
@@ -37,11 +44,12 @@ enum Sort {
     ServiceAddress,
 }
 
-/// New names for old ones.
+/// New names for old ones. Those that are drawn without regard to others are drawn when they are first needed.
 #[derive(Debug)]
 pub struct Renaming {
     names: Arc<Names>,
-    new: Vec<ArcStr>,
+    seed: u64,
+    new: Box<[OnceLock<ArcStr>]>,
     /// By how much pod addresses are shifted.
     pub shift: u32,
 }
@@ -69,24 +77,47 @@ impl Names {
         }
         found.retain(|(text, _)| !text.is_empty());
         let old: Vec<(ArcStr, Sort)> = found.into_iter().collect();
+        let short = |(at, (_, sort)): (usize, &(ArcStr, Sort))| (!matches!(sort, Sort::Uid | Sort::Container)).then_some(at);
+        let short = old.iter().enumerate().filter_map(short).collect();
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(old.iter().map(|(text, _)| text.as_str()));
-        Arc::new(Names { automaton: automaton.expect("a few hundred plain texts make an automaton"), old })
+        let automaton = automaton.expect("a few hundred plain texts make an automaton");
+        let mut names = Names { automaton, old, short, lines: Vec::new() };
+        let lines = world.history.runs().flat_map(|run| run.lines.iter().enumerate().map(move |(at, (_, line))| (run.id, at, line)));
+        names.lines = lines.filter(|(_, _, line)| names.within(line).next().is_some()).map(|(run, at, _)| (run, at)).collect();
+        Arc::new(names)
     }
 
-    /// Draws new names from a seed; no two are alike.
-    pub fn draw(self: &Arc<Self>, seed: u64) -> Renaming {
+    /// Draws new names from a seed; no two are alike (of uids and container ids, which are long enough, because they are random).
+    pub fn draw(self: &Arc<Self>, seed: u64) -> Arc<Renaming> {
         let shift = RandomKey::new(seed).part("pod-address").stream().below(100) as u32;
-        let mut taken = BTreeSet::new();
-        let mut new = Vec::with_capacity(self.old.len());
-        for (at, (old, sort)) in self.old.iter().enumerate() {
-            let mut stream = RandomKey::new(seed).part("name").number(at as u64).stream();
-            let mut name = drawn(sort, old, shift, &mut stream);
-            while !taken.insert(name.clone()) {
-                name = drawn(sort, old, shift, &mut stream);
+        let new: Box<[OnceLock<ArcStr>]> = self.old.iter().map(|_| OnceLock::new()).collect();
+        let renaming = Renaming { names: Arc::clone(self), seed, new, shift };
+        for (place, at) in self.short.iter().enumerate() {
+            let (mut stream, mut name) = renaming.drawn(*at);
+            let earlier = self.short.get(..place).unwrap_or_default();
+            while self.is_taken(&renaming, *at, earlier, &name) {
+                name = renaming.again(*at, &mut stream);
             }
-            new.push(ArcStr::from(name));
+            renaming.new.get(*at).map(|cell| cell.get_or_init(|| name));
         }
-        Renaming { names: Arc::clone(self), new, shift }
+        Arc::new(renaming)
+    }
+
+    /// Whether one of the names before has this new name already. Generated names of one prefix stand together, in order of the old texts.
+    fn is_taken(&self, renaming: &Renaming, at: usize, earlier: &[usize], name: &str) -> bool {
+        let sort = |at: usize| self.old.get(at).map(|(_, sort)| sort);
+        let is_name = |other: &usize| renaming.name(*other) == name;
+        match sort(at) {
+            own @ Some(Sort::Generated(_)) => earlier.iter().rev().take_while(|other| sort(**other) == own).any(is_name),
+            own @ Some(Sort::ServiceAddress) => earlier.iter().filter(|other| sort(**other) == own).any(is_name),
+            _ => false,
+        }
+    }
+
+    /// The names that a text is made of: start, end and which.
+    pub(super) fn within<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, usize, usize)> + 'a {
+        let found = self.automaton.find_iter(text).filter(|m| !is_part_of_a_number(text, m.start(), m.end()));
+        found.map(|m| (m.start(), m.end(), m.pattern().as_usize()))
     }
 
     /// The old names.
@@ -121,9 +152,14 @@ fn pod_names(pod: &Object) -> Vec<(ArcStr, Sort)> {
     found
 }
 
-fn drawn(sort: &Sort, old: &str, shift: u32, stream: &mut crate::rng::Stream) -> String {
+fn drawn(sort: &Sort, old: &str, shift: u32, stream: &mut Stream) -> String {
     match sort {
-        Sort::Generated(kept) => format!("{kept}{}", stream.name_suffix(5)),
+        Sort::Generated(kept) => {
+            let mut name = String::with_capacity(kept.len() + 5);
+            name.push_str(kept);
+            name.push_str(&stream.name_suffix(5));
+            name
+        }
         Sort::Uid => stream.uuid(),
         Sort::Container => (0..4).map(|_| format!("{:016x}", stream.bits())).collect(),
         Sort::PodAddress(range) => {
@@ -135,65 +171,36 @@ fn drawn(sort: &Sort, old: &str, shift: u32, stream: &mut crate::rng::Stream) ->
 }
 
 impl Renaming {
+    /// The new name for an old one.
+    ///
+    /// # Panics
+    /// Never: names are found by the list that the new ones are drawn for.
+    pub(super) fn name(&self, at: usize) -> &ArcStr {
+        self.new[at].get_or_init(|| self.drawn(at).1)
+    }
+
+    /// Lines of the history that hold names: whose, and which.
+    pub(super) fn lines(&self) -> &[(RunId, usize)] {
+        &self.names.lines
+    }
+
+    /// A new name, and the stream from which others can be drawn for the same old one.
+    fn drawn(&self, at: usize) -> (Stream, ArcStr) {
+        let mut stream = RandomKey::new(self.seed).part("name").number(at as u64).stream();
+        let name = self.again(at, &mut stream);
+        (stream, name)
+    }
+
+    fn again(&self, at: usize, stream: &mut Stream) -> ArcStr {
+        self.names.old.get(at).map(|(old, sort)| drawn(sort, old, self.shift, stream).into()).unwrap_or_default()
+    }
+
     /// A text with new names; shared with the old one when it holds none.
     pub fn text(&self, text: &ArcStr) -> ArcStr {
-        self.changed(text).map_or_else(|| text.clone(), ArcStr::from)
-    }
-
-    fn changed(&self, text: &str) -> Option<String> {
-        let mut out = String::new();
-        let mut copied = 0;
-        for found in self.names.automaton.find_iter(text) {
-            if is_part_of_a_number(text, found.start(), found.end()) {
-                continue;
-            }
-            out.push_str(text.get(copied..found.start())?);
-            out.push_str(self.new.get(found.pattern().as_usize())?);
-            copied = found.end();
+        if let Ok(at) = self.names.old.binary_search_by(|(old, _)| old.as_str().cmp(text)) {
+            return self.name(at).clone();
         }
-        if copied == 0 {
-            return None;
-        }
-        out.push_str(text.get(copied..)?);
-        Some(out)
-    }
-
-    /// A value with new names; parts without any stay shared.
-    pub fn json(&self, value: &Json) -> Json {
-        self.changed_json(value).unwrap_or_else(|| value.clone())
-    }
-
-    fn changed_json(&self, value: &Json) -> Option<Json> {
-        match value {
-            Json::Str(text) => self.changed(text).map(Json::from),
-            Json::Arr(items) => {
-                let changed: Vec<Option<Json>> = items.iter().map(|item| self.changed_json(item)).collect();
-                let any = changed.iter().any(Option::is_some);
-                any.then(|| changed.into_iter().zip(items.iter()).map(|(new, old)| new.unwrap_or_else(|| old.clone())).collect())
-            }
-            Json::Obj(map) => self.changed_map(map).map(Json::from),
-            _ => None,
-        }
-    }
-
-    fn changed_map(&self, map: &Map) -> Option<Map> {
-        let changed: Vec<_> = map.iter().map(|(key, value)| (self.changed_key(key), self.changed_json(value))).collect();
-        if changed.iter().all(|(key, value)| key.is_none() && value.is_none()) {
-            return None;
-        }
-        let pairs = changed.into_iter().zip(map.iter());
-        Some(
-            pairs
-                .map(|((key, value), (old_key, old))| {
-                    (key.map_or_else(|| old_key.clone(), ArcStr::from), value.unwrap_or_else(|| old.clone()))
-                })
-                .collect(),
-        )
-    }
-
-    /// Names stand in keys only where managedFields selects list items by them.
-    fn changed_key(&self, key: &ArcStr) -> Option<String> {
-        if key.starts_with("k:{") || key.starts_with("v:") { self.changed(key) } else { None }
+        Words::find(&self.names, text).map_or_else(|| text.clone(), |words| words.renamed(text, self))
     }
 
     /// A store key with new names.
@@ -202,11 +209,6 @@ impl Renaming {
             Kind::POD | Kind::ENDPOINT_SLICE | Kind::EVENT => Key { name: self.text(&key.name), ..key.clone() },
             _ => key.clone(),
         }
-    }
-
-    /// A map of texts with new names in its values.
-    pub fn values(&self, map: &BTreeMap<ArcStr, ArcStr>) -> BTreeMap<ArcStr, ArcStr> {
-        map.iter().map(|(key, value)| (key.clone(), self.text(value))).collect()
     }
 }
 
@@ -229,15 +231,12 @@ pub(super) fn each<K: Ord + Clone, V: Clone>(map: &mut OrdMap<K, V>, mut change:
 }
 
 /// Gives a fork of a settled world new names everywhere.
-pub fn rename(world: &mut World, renaming: &Renaming) {
-    let objects: Vec<(Key, Object)> = world.store.iter().map(|(key, object)| (renaming.key(key), Object(renaming.json(object)))).collect();
-    world.store.rewrite(objects);
+pub fn rename(world: &mut World, renaming: &Arc<Renaming>) {
+    world.store.rename(renaming);
     world.kubelet.rename(renaming);
     world.network.rename(renaming);
     world.programs.rename(renaming);
     world.scheduler.rename(renaming);
     world.controllers.rename(renaming);
     world.history.rename(renaming);
-    // Last: indices are built anew from the store, and would be renamed a second time above.
-    world.forget_changes();
 }

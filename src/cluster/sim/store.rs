@@ -1,12 +1,16 @@
 //! The object store: what etcd and the watch cache are to a real API server.
 //!
 //! Persistent maps, so a fork is a pointer copy. Every write takes the next resourceVersion and is put on the watch log.
+//! What an episode has from its baseline is given the episode's names when it is first read; most of it never is.
 //! Not modelled: compaction by time (the log is a bounded ring), storage versions.
 
+use super::places::{Places, Words};
+use super::rename::{Names, Renaming};
 use crate::object::resource::{ResourceRef, builtin, builtin_index};
 use crate::object::{Json, Object};
 use arcstr::ArcStr;
 use imbl::{OrdMap, Vector};
+use std::sync::{Arc, OnceLock};
 
 /// A kind of object, as an index into the table of kinds that the cluster serves.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -93,10 +97,80 @@ pub struct Change {
     pub after: Option<Object>,
 }
 
+/// What stands at a key.
+#[derive(Clone)]
+enum Entry {
+    /// An object.
+    Own(Object),
+    /// One of the baseline's that holds names, by its number.
+    Inherited(usize),
+}
+
+/// An object of a baseline that holds names.
+struct Old {
+    object: Object,
+    places: Places,
+    /// The uids of its owners.
+    owners: Vec<Words>,
+}
+
+/// Objects of a baseline that hold names.
+#[derive(Clone, Default)]
+struct Inherited {
+    old: Arc<Vec<Old>>,
+    /// The names of the episode, and the objects under them as far as they were read; `None` in the baseline itself.
+    new: Option<Arc<(Arc<Renaming>, Box<[OnceLock<Object>]>)>>,
+}
+
+impl Inherited {
+    /// The object of a number.
+    ///
+    /// # Panics
+    /// Never: entries with numbers are made together with what they number.
+    fn object(&self, number: usize) -> &Object {
+        let old = &self.old[number];
+        match &self.new {
+            None => &old.object,
+            Some(new) => new.1[number].get_or_init(|| Object(old.places.renamed(&old.object, &new.0))),
+        }
+    }
+
+    /// The object at an entry, if it is an episode's under the names of its baseline: the same in everything that is no name.
+    fn unnamed<'a>(&'a self, entry: &'a Entry) -> &'a Object {
+        match entry {
+            Entry::Own(object) => object,
+            Entry::Inherited(number) => &self.old[*number].object,
+        }
+    }
+
+    /// Whether an owner reference of the object at an entry names this uid.
+    fn is_owned(&self, entry: &Entry, uid: &str) -> bool {
+        match (entry, &self.new) {
+            (Entry::Inherited(number), Some(new)) => self.old[*number].owners.iter().any(|owner| owner.is(uid, &new.0)),
+            _ => self.at(entry).owners().iter().any(|owner| owner.get("uid").text() == uid),
+        }
+    }
+
+    fn at<'a>(&'a self, entry: &'a Entry) -> &'a Object {
+        match entry {
+            Entry::Own(object) => object,
+            Entry::Inherited(number) => self.object(*number),
+        }
+    }
+
+    fn take(&self, entry: Entry) -> Object {
+        match entry {
+            Entry::Own(object) => object,
+            Entry::Inherited(number) => self.object(number).clone(),
+        }
+    }
+}
+
 /// Objects by key, with the watch log.
 #[derive(Clone)]
 pub struct Store {
-    objects: OrdMap<Key, Object>,
+    objects: OrdMap<Kind, OrdMap<Key, Entry>>,
+    inherited: Inherited,
     custom: Vector<ResourceRef>,
     revision: u64,
     log: Vector<Change>,
@@ -109,7 +183,8 @@ const LOG_CAPACITY: usize = 1024;
 
 impl Default for Store {
     fn default() -> Self {
-        Store { objects: OrdMap::new(), custom: Vector::new(), revision: 1, log: Vector::new(), logged: 0 }
+        let (objects, inherited) = (OrdMap::new(), Inherited::default());
+        Store { objects, inherited, custom: Vector::new(), revision: 1, log: Vector::new(), logged: 0 }
     }
 }
 
@@ -126,6 +201,12 @@ impl Store {
         let all = all();
         let at = all.enumerate().find(|(_, r)| r.plural == resource.plural && r.group == resource.group)?.0;
         u16::try_from(at).ok().map(Kind)
+    }
+
+    /// The kind of a group that manifests call by this name.
+    pub fn kind_named(&self, group: &str, name: &str) -> Option<Kind> {
+        let found = builtin().iter().chain(self.custom.iter()).position(|r| r.kind == name && r.group == group)?;
+        u16::try_from(found).ok().map(Kind)
     }
 
     /// The description of a kind.
@@ -151,7 +232,7 @@ impl Store {
 
     /// One object.
     pub fn get(&self, key: &Key) -> Option<&Object> {
-        self.objects.get(key)
+        self.objects.get(&key.kind)?.get(key).map(|entry| self.inherited.at(entry))
     }
 
     /// Objects of a kind (in a namespace), in order of (namespace, name).
@@ -161,37 +242,97 @@ impl Store {
 
     /// As [`Store::list`], with keys.
     pub fn list_keyed<'a>(&'a self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = (&'a Key, &'a Object)> + use<'a> {
+        self.entries(kind, namespace).map(|(key, entry)| (key, self.inherited.at(entry)))
+    }
+
+    fn entries<'a>(&'a self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = (&'a Key, &'a Entry)> + use<'a> {
         let namespace: Option<ArcStr> = namespace.map(ArcStr::from);
         let from = Key { kind, namespace: namespace.clone().unwrap_or_default(), name: ArcStr::new() };
-        self.objects.range(from..).take_while(move |(key, _)| key.kind == kind && namespace.as_ref().is_none_or(|ns| key.namespace == *ns))
+        let entries = self.objects.get(&kind).into_iter().flat_map(move |of_kind| of_kind.range(from.clone()..));
+        entries.take_while(move |(key, _)| namespace.as_ref().is_none_or(|ns| key.namespace == *ns))
+    }
+
+    /// As [`Store::list_keyed`], but only those that `test` passes. It may look at nothing that holds names (labels, the nodes of pods,
+    /// phases are free of them; names, uids, addresses and owners are not), so that objects need not be named to be passed over.
+    pub fn list_by<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: Option<&str>,
+        test: impl Fn(&Object) -> bool + 'a,
+    ) -> impl Iterator<Item = (&'a Key, &'a Object)> {
+        let passing = self.entries(kind, namespace).filter(move |(_, entry)| test(self.inherited.unnamed(entry)));
+        passing.map(|(key, entry)| (key, self.inherited.at(entry)))
+    }
+
+    /// Objects an owner reference of which names this uid.
+    pub fn owned_by<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = (&'a Key, &'a Object)> {
+        let owned = self.objects.values().flatten().filter(|(_, entry)| self.inherited.is_owned(entry, uid));
+        owned.map(|(key, entry)| (key, self.inherited.at(entry)))
+    }
+
+    /// Objects that the one of this uid may control: its own, and those that nobody controls.
+    pub fn list_claimable<'a>(&'a self, kind: Kind, namespace: &str, uid: &'a str) -> impl Iterator<Item = &'a Object> {
+        let free = |entry: &Entry| self.inherited.unnamed(entry).controller().is_none();
+        let claimable = self.entries(kind, Some(namespace)).filter(move |(_, entry)| self.inherited.is_owned(entry, uid) || free(entry));
+        let is_controlled = move |object: &&Object| object.controller().is_none_or(|owner| owner.get("uid").text() == uid);
+        claimable.map(|(_, entry)| self.inherited.at(entry)).filter(is_controlled)
     }
 
     /// Every object, in order of its key.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Object)> {
-        self.objects.iter()
+        self.objects.values().flatten().map(|(key, entry)| (key, self.inherited.at(entry)))
     }
 
     /// Writes an object under its key, with the next resourceVersion, and returns it as stored.
     pub fn put(&mut self, key: Key, mut object: Object) -> Object {
         self.revision += 1;
         object.set_at(&["metadata", "resourceVersion"], self.revision.to_string());
-        let before = self.objects.insert(key.clone(), object.clone());
+        let before = self.objects.entry(key.kind).or_default().insert(key.clone(), Entry::Own(object.clone()));
+        let before = before.map(|entry| self.inherited.take(entry));
         self.record(Change { revision: self.revision, key, before, after: Some(object.clone()) });
         object
     }
 
     /// Removes an object and returns it.
     pub fn remove(&mut self, key: &Key) -> Option<Object> {
-        let before = self.objects.remove(key)?;
+        let before = self.objects.get_mut(&key.kind)?.remove(key)?;
+        let before = self.inherited.take(before);
         self.revision += 1;
         self.record(Change { revision: self.revision, key: key.clone(), before: Some(before.clone()), after: None });
         Some(before)
     }
 
-    /// Replaces objects without a write: no resourceVersion, no watch event. For giving an episode its own names.
-    pub fn rewrite(&mut self, objects: impl IntoIterator<Item = (Key, Object)>) {
-        self.objects = objects.into_iter().collect();
+    /// Makes this the store of a baseline: notes where names stand in its objects, and forgets the watch log.
+    pub(super) fn settle(&mut self, names: &Names) {
+        let (mut old, inherited) = (Vec::new(), &self.inherited);
+        let mut settled = |entry: &Entry| {
+            let object = inherited.at(entry);
+            match Places::find(names, object) {
+                None => Entry::Own(object.clone()),
+                Some(places) => {
+                    let owners = object.owners().iter().filter_map(|owner| Words::find(names, owner.get("uid").text()));
+                    old.push(Old { object: object.clone(), places, owners: owners.collect() });
+                    Entry::Inherited(old.len() - 1)
+                }
+            }
+        };
+        let mut of_kind =
+            |objects: &OrdMap<Key, Entry>| objects.iter().map(|(key, entry)| (key.clone(), settled(entry))).collect::<OrdMap<_, _>>();
+        let objects = self.objects.iter().map(|(kind, objects)| (*kind, of_kind(objects))).collect();
+        self.objects = objects;
+        self.inherited = Inherited { old: Arc::new(old), new: None };
         self.log.clear();
+    }
+
+    /// Gives a fork of a baseline's store the names of an episode. No write: no resourceVersion, no watch event.
+    pub(super) fn rename(&mut self, names: &Arc<Renaming>) {
+        for kind in [Kind::POD, Kind::ENDPOINT_SLICE, Kind::EVENT] {
+            if let Some(objects) = self.objects.get_mut(&kind) {
+                *objects = objects.iter().map(|(key, entry)| (names.key(key), entry.clone())).collect();
+            }
+        }
+        let new = self.inherited.old.iter().map(|_| OnceLock::new()).collect();
+        self.inherited.new = Some(Arc::new((Arc::clone(names), new)));
     }
 
     fn record(&mut self, change: Change) {

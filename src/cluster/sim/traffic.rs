@@ -13,6 +13,7 @@ use super::graph::{Ended, Graph, Outcome, Root, Visits, compile};
 use super::history::RunId;
 use super::network::{Connection, Origin, Transport, routes};
 use super::programs;
+use super::rename::Names;
 use super::store::{Key, Kind};
 use super::walk::{Ask, Walked, walk};
 use super::world::{Event, World};
@@ -69,7 +70,7 @@ pub struct Plan {
     /// The endpoints under load, in the order of the graph's entries.
     pub endpoints: Vec<Endpoint>,
     /// Call trees.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// Requests, by endpoint and outcome.
     pub flows: Vec<Flow>,
     /// Requests per second to each vertex and cache.
@@ -137,13 +138,31 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
     world.traffic.started += 1;
     let key = RandomKey::new(world.seed).part("load").part(namespace).number(world.traffic.started).value();
     let namespace = ArcStr::from(namespace);
-    let graph = resolve(world, &namespace, &app, workload);
+    let graph = Arc::new(resolve(world, &namespace, &app, workload));
     let plan = Arc::new(planned(&namespace, &app, workload, (key, world.now), graph));
     let regime = Regime { from: world.now, until: None, plan };
     let doors = doors(world, &namespace, &app);
     let drive = Drive { app, workload: workload.clone(), since: world.now, key, doors, regime };
     begin(world, namespace, drive);
     Ok(())
+}
+
+/// Whether what the loads do says nothing that is renamed, so that forks can take it over as it is.
+pub(super) fn is_nameless(world: &World, names: &Names) -> bool {
+    world.traffic.drives.values().all(|drive| names.within(&format!("{:?}", drive.regime.plan.graph)).next().is_none())
+}
+
+/// Gives the loads of a fresh fork arrivals of their own, from now on. Under other names, calls go as they did.
+pub(super) fn rekey(world: &mut World) {
+    let drives: Vec<_> = world.traffic.drives.iter().map(|(namespace, drive)| (namespace.clone(), drive.clone())).collect();
+    for (namespace, drive) in drives {
+        world.history.end_regime(&namespace, world.now);
+        let key = RandomKey::new(world.seed).part("load").part(&namespace).number(world.traffic.started).value();
+        let plan = planned(&namespace, &drive.app, &drive.workload, (key, world.now), drive.regime.plan.graph.clone());
+        let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
+        let doors = doors(world, &namespace, &drive.app);
+        begin(world, namespace, Drive { since: world.now, key, doors, regime, ..drive });
+    }
 }
 
 /// Looks whether calls resolve differently now; where they do, a new regime starts. With `anew` unset, connections between services are
@@ -162,7 +181,7 @@ pub(super) fn reconsider(world: &mut World, anew: bool) {
             continue;
         }
         close(world, &drive);
-        let plan = planned(&namespace, &drive.app, &drive.workload, (drive.key, drive.since), graph);
+        let plan = planned(&namespace, &drive.app, &drive.workload, (drive.key, drive.since), Arc::new(graph));
         let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
         begin(world, namespace, Drive { regime, doors, ..drive });
     }
@@ -212,7 +231,7 @@ fn entry_host(world: &World, namespace: &str, app: &App) -> ArcStr {
     address.unwrap_or_else(|| format!("{}.{namespace}.svc.cluster.local", app.entry.service).into())
 }
 
-fn planned(namespace: &ArcStr, app: &Arc<App>, workload: &Workload, stream: (u64, SimTime), graph: Graph) -> Plan {
+fn planned(namespace: &ArcStr, app: &Arc<App>, workload: &Workload, stream: (u64, SimTime), graph: Arc<Graph>) -> Plan {
     let total: f64 = workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
     let rate_micro = libm::round(workload.rate_per_s.max(0.0) * 1e6) as u64;
     let (mut flows, mut rates, mut done) = (Vec::new(), Vec::new(), 0.0);

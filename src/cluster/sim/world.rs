@@ -146,12 +146,10 @@ impl World {
         }
     }
 
-    /// Marks all changes so far as seen, for a store that was rewritten as a whole.
-    pub fn forget_changes(&mut self) {
+    /// Makes this a baseline, from which episodes are forked under other names.
+    pub(super) fn settle_names(&mut self, names: &super::rename::Names) {
+        self.store.settle(names);
         self.seen = self.store.cursor();
-        self.api.forget_policy();
-        network::reindex(self);
-        scheduler::reindex(self);
     }
 
     /// The object at a key, as stored.

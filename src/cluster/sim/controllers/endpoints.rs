@@ -5,6 +5,7 @@
 use super::pods::{self, controller_reference, is_finished, is_namespace_terminating};
 use super::selector::is_subset;
 use super::{Loop, Outcome, enqueue, identity, md5};
+use crate::cluster::sim::network::service;
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::object;
@@ -61,22 +62,22 @@ fn services_of_pod(world: &World, change: &Change) -> Vec<Key> {
         return Vec::new();
     }
     let sides: Vec<&Json> = before.into_iter().chain(after).map(|p| p.meta().get("labels")).collect();
-    let selects = |s: &Object| {
+    let selects = move |s: &Object| {
         let selector = s.spec().get("selector");
         !selector.is_empty() && sides.iter().any(|labels| is_subset(selector, labels))
     };
-    let services = world.store.list_keyed(Kind::SERVICE, Some(&change.key.namespace));
-    services.filter(|(_, s)| selects(s)).map(|(key, _)| key.clone()).collect()
+    let services = world.store.list_by(Kind::SERVICE, Some(&change.key.namespace), selects);
+    services.map(|(key, _)| key.clone()).collect()
 }
 
 /// Pods behind a Service, terminating ones only if asked for.
 fn members(world: &World, service: &Object, terminating: bool) -> Vec<Object> {
     let selector = service.spec().get("selector");
-    let belongs = |p: &&Object| {
+    let belongs = move |p: &Object| {
         let here = !is_finished(p) && !p.status().get("podIP").is_empty() && (terminating || !p.is_terminating());
         here && is_subset(selector, p.meta().get("labels"))
     };
-    world.store.list(Kind::POD, Some(service.namespace())).filter(belongs).cloned().collect()
+    world.store.list_by(Kind::POD, Some(service.namespace()), belongs).map(|(_, pod)| pod.clone()).collect()
 }
 
 /// The number of a Service's port on a pod; a named target port is looked up in the pod.
@@ -276,8 +277,8 @@ fn set_trigger(object: &mut Json, trigger: Option<SimTime>) {
 
 /// Slices that the controller keeps for a Service, oldest first.
 fn slices_of(world: &World, service: &Object) -> Vec<Object> {
-    let ours = |s: &&Object| s.label(SERVICE_NAME) == Some(service.name()) && s.label(SLICE_MANAGER.0) == Some(SLICE_MANAGER.1);
-    let mut slices: Vec<Object> = world.store.list(Kind::ENDPOINT_SLICE, Some(service.namespace())).filter(ours).cloned().collect();
+    let ours = |s: &&Object| s.label(SLICE_MANAGER.0) == Some(SLICE_MANAGER.1);
+    let mut slices: Vec<Object> = service::slices(world, service).filter(ours).cloned().collect();
     slices.sort_by_key(|s| (s.created_at(), s.name().to_owned()));
     slices
 }

@@ -6,7 +6,7 @@ use super::{Loop, Outcome, enqueue, identity};
 use crate::cluster::Propagation;
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
-use crate::object::{Json, Object, ResourceType};
+use crate::object::{Json, Object};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -55,13 +55,13 @@ fn has_finalizer(object: &Object, name: &str) -> bool {
 }
 
 fn owners(object: &Object) -> impl Iterator<Item = &Json> {
-    object.meta().get("ownerReferences").items().iter()
+    object.owners().iter()
 }
 
 /// Objects whose owner references name an object, by uid.
 fn dependents(world: &World, owner: &Object) -> Vec<(Key, bool)> {
     let uid = owner.uid();
-    let found = world.store.iter().filter_map(|(key, object)| {
+    let found = world.store.owned_by(uid).filter_map(|(key, object)| {
         let reference = owners(object).find(|r| r.get("uid").text() == uid)?;
         Some((key.clone(), reference.get("blockOwnerDeletion").is_true()))
     });
@@ -71,10 +71,8 @@ fn dependents(world: &World, owner: &Object) -> Vec<(Key, bool)> {
 fn owner_key(world: &World, namespace: &str, owner: &Json) -> Option<Key> {
     let version = owner.get("apiVersion").text();
     let group = version.rsplit_once('/').map_or("", |(group, _)| group);
-    let served = world.store.resources();
-    let resource: &ResourceType = served.iter().find(|r| r.kind == owner.get("kind").text() && r.group == group)?;
-    let kind = world.store.kind_of(resource)?;
-    Some(Key::new(kind, if resource.namespaced { namespace } else { "" }, owner.get("name").text()))
+    let kind = world.store.kind_named(group, owner.get("kind").text())?;
+    Some(Key::new(kind, if world.store.resource(kind).namespaced { namespace } else { "" }, owner.get("name").text()))
 }
 
 /// Whether the owner that a reference names is there; one of an unknown kind counts as there.

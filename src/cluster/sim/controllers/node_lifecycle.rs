@@ -199,7 +199,8 @@ fn report_node(world: &mut World, key: &Key, component: &str, reason: &str) {
 }
 
 fn on_node(world: &World, node: &str) -> Vec<Object> {
-    world.store.list(Kind::POD, None).filter(|p| p.spec().get("nodeName").text() == node && !p.is_terminating()).cloned().collect()
+    let there = |p: &Object| p.spec().get("nodeName").text() == node && !p.is_terminating();
+    world.store.list_by(Kind::POD, None, there).map(|(_, pod)| pod.clone()).collect()
 }
 
 /// When a pod must leave a node with `NoExecute` taints; `None` when it tolerates them for ever.

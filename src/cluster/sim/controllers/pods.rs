@@ -137,12 +137,8 @@ fn pod_prefix(owner: &str) -> String {
 /// The API server's answer to an adoption or a release.
 pub fn claim(world: &mut World, owner: &Object) -> Result<Vec<Object>, ApiError> {
     let selector = owner.spec().get("selector").clone();
-    let candidates: Vec<Object> = world
-        .store
-        .list(Kind::POD, Some(owner.namespace()))
-        .filter(|pod| is_active(pod) && pod.controller().is_none_or(|c| c.get("uid").text() == owner.uid()))
-        .cloned()
-        .collect();
+    let candidates: Vec<Object> =
+        world.store.list_claimable(Kind::POD, owner.namespace(), owner.uid()).filter(|pod| is_active(pod)).cloned().collect();
     let mut claimed = Vec::with_capacity(candidates.len());
     for pod in candidates {
         let selected = selects(&selector, pod.meta().get("labels"));

@@ -147,9 +147,10 @@ fn create(world: &mut World, maker: &Maker, count: usize) -> Outcome {
 /// Pods of every ReplicaSet with the same controller.
 fn related_pods(world: &World, rs: &Object) -> Vec<Object> {
     let Some(owner) = rs.controller().map(|c| c.get("uid").text()) else { return Vec::new() };
-    let siblings: Vec<&Object> = world.store.list(Kind::REPLICA_SET, Some(rs.namespace())).filter(|s| is_controlled_by(s, owner)).collect();
-    let selected = |pod: &&Object| siblings.iter().any(|s| selects(s.spec().get("selector"), pod.meta().get("labels")));
-    world.store.list(Kind::POD, Some(rs.namespace())).filter(selected).cloned().collect()
+    let siblings = world.store.list_claimable(Kind::REPLICA_SET, rs.namespace(), owner).filter(|s| is_controlled_by(s, owner));
+    let selectors: Vec<Json> = siblings.map(|s| s.spec().get("selector").clone()).collect();
+    let selected = move |pod: &Object| selectors.iter().any(|selector| selects(selector, pod.meta().get("labels")));
+    world.store.list_by(Kind::POD, Some(rs.namespace()), selected).map(|(_, pod)| pod.clone()).collect()
 }
 
 fn status(world: &World, rs: &Object, active: &[Object], failure: Option<&ApiError>) -> Json {

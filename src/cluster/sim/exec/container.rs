@@ -109,7 +109,7 @@ fn system_files(session: &Session<'_>, files: &mut Vfs) {
 /// What volumes put into the container.
 fn mount(session: &Session<'_>, files: &mut Vfs) {
     let started = session.world.history.run(session.run).map_or(session.world.now, |r| r.started_at);
-    for (path, text) in &session.launch.files {
+    for (path, text) in session.launch.files.iter() {
         // As the kubelet lays a volume out: files in a folder with a date, and links to them.
         let Some((folder, name)) = path.rsplit_once('/') else { continue };
         let dated = started.timestamp().strftime("..%Y_%m_%d_%H_%M_%S.%f").to_string();

@@ -3,13 +3,13 @@
 use super::pod::Pod;
 use super::{nodes, volumes};
 use crate::cluster::sim::history::Launch;
+use crate::cluster::sim::lazy::Lazy;
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::object::quantity::Quantity;
 use crate::object::{Json, Object};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// An environment.
 type Env = BTreeMap<ArcStr, ArcStr>;
@@ -38,10 +38,10 @@ pub fn resolve(world: &mut World, pod: &Pod, object: &Object, spec: &Json) -> Re
         node: pod.node.clone(),
         container: super::actions::name_of(spec),
         image: image.into(),
-        argv,
-        env,
-        files,
-        data,
+        argv: argv.into(),
+        env: env.into(),
+        files: files.into(),
+        data: data.into(),
         memory_limit: Quantity::of(spec.at(&["resources", "limits", "memory"])).and_then(|q| u64::try_from(q.value()).ok()),
     })
 }
@@ -222,7 +222,7 @@ pub fn on_service(world: &mut World, change: &Change) {
 }
 
 /// The variables that name Services: those of the namespace if `links`, and always the API server's.
-fn service_environment(world: &mut World, namespace: &ArcStr, links: bool) -> Arc<Env> {
+fn service_environment(world: &mut World, namespace: &ArcStr, links: bool) -> Lazy<Env> {
     let slot = (namespace.clone(), links);
     if let Some(known) = world.kubelet.service_env.get(&slot) {
         return known.clone();
@@ -236,7 +236,7 @@ fn service_environment(world: &mut World, namespace: &ArcStr, links: bool) -> Ar
             add_service(service, &mut env);
         }
     }
-    let env = Arc::new(env);
+    let env = Lazy::new(env);
     world.kubelet.service_env.insert(slot, env.clone());
     env
 }

@@ -29,6 +29,7 @@ pub use pod::{Container, Instance, Pod, Stage};
 pub use probes::ProbeOutcome;
 
 use super::history::RunId;
+use super::lazy::Lazy;
 use super::store::{Change, Key, Kind};
 use super::world::World;
 use crate::object::Object;
@@ -48,7 +49,7 @@ pub struct State {
     /// The pod that a run belongs to.
     runs: OrdMap<RunId, ArcStr>,
     /// Environments made of Services, by namespace and whether its own Services are in them.
-    service_env: OrdMap<(ArcStr, bool), Arc<BTreeMap<ArcStr, ArcStr>>>,
+    service_env: OrdMap<(ArcStr, bool), Lazy<BTreeMap<ArcStr, ArcStr>>>,
 }
 
 /// Work on the queue. Pods are named by their uid.
@@ -172,12 +173,11 @@ fn tick(world: &World, node: &str, purpose: &str, at: SimTime) -> SimTime {
 
 impl State {
     /// Gives pods, containers and addresses the names of an episode.
-    pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
+    pub(in crate::cluster::sim) fn rename(&mut self, names: &Arc<super::rename::Renaming>) {
         let pods = self.pods.iter().map(|(uid, pod)| (names.text(uid), Arc::new(pod.renamed(names))));
         self.pods = pods.collect();
         self.runs = self.runs.iter().map(|(run, uid)| (*run, names.text(uid))).collect();
-        let env = self.service_env.iter().map(|(key, env)| (key.clone(), Arc::new(names.values(env))));
-        self.service_env = env.collect();
+        super::rename::each(&mut self.service_env, |env| *env = env.later(names));
         super::rename::each(&mut self.nodes, |node| node.shift_addresses(names.shift));
     }
 }

@@ -1,12 +1,12 @@
-//! What an IP address belongs to.
+//! What an IP address belongs to, and which EndpointSlices are a Service's.
 //!
 //! Not modelled: IPv6, more than one address of a pod, load balancers' addresses.
 
-use super::super::store::{Change, Key, Kind, Store};
+use super::super::store::{Change, Key, Kind};
 use super::super::world::World;
 use crate::object::Object;
 use arcstr::ArcStr;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use std::net::Ipv4Addr;
 
 /// Pods and Services by address, kept in step with the store.
@@ -14,6 +14,8 @@ use std::net::Ipv4Addr;
 pub struct Index {
     pods: OrdMap<ArcStr, Key>,
     services: OrdMap<ArcStr, Key>,
+    /// EndpointSlices by Service: namespace, Service, slice.
+    slices: OrdSet<(ArcStr, ArcStr, ArcStr)>,
 }
 
 /// What an address belongs to.
@@ -54,17 +56,6 @@ pub(super) fn in_cidr(ip: &str, cidr: &str) -> bool {
 }
 
 impl Index {
-    /// The index of everything in a store.
-    pub fn of(store: &Store) -> Self {
-        let mut index = Index::default();
-        for kind in [Kind::POD, Kind::SERVICE] {
-            for (key, object) in store.list_keyed(kind, None) {
-                index.put(key, object);
-            }
-        }
-        index
-    }
-
     fn table(&mut self, kind: Kind) -> &mut OrdMap<ArcStr, Key> {
         if kind == Kind::POD { &mut self.pods } else { &mut self.services }
     }
@@ -73,6 +64,29 @@ impl Index {
         let table = self.table(key.kind);
         for address in addresses_of(key.kind, object) {
             table.insert(address, key.clone());
+        }
+    }
+
+    /// Keys of the EndpointSlices of a Service, in order of their names.
+    pub(super) fn slices_of(&self, service: Key) -> impl Iterator<Item = Key> + use<'_> {
+        let Key { namespace, name, .. } = service;
+        let from = (namespace.clone(), name.clone(), ArcStr::new());
+        let of_service = self.slices.range(from..).take_while(move |slice| slice.0 == namespace && slice.1 == name);
+        of_service.map(|slice| Key { kind: Kind::ENDPOINT_SLICE, namespace: slice.0.clone(), name: slice.2.clone() })
+    }
+
+    fn note_slice(&mut self, change: &Change) {
+        let service = |slice: &Object| slice.meta().get("labels").get("kubernetes.io/service-name").as_text().cloned();
+        let (before, after) = (change.before.as_ref().and_then(service), change.after.as_ref().and_then(service));
+        if before == after {
+            return;
+        }
+        let entry = |service: ArcStr| (change.key.namespace.clone(), service, change.key.name.clone());
+        if let Some(service) = before {
+            self.slices.remove(&entry(service));
+        }
+        if let Some(service) = after {
+            self.slices.insert(entry(service));
         }
     }
 
@@ -101,6 +115,10 @@ fn addresses_of(kind: Kind, object: &Object) -> Vec<ArcStr> {
 /// Takes note of a change; returns whether an address came, went or changed hands.
 pub(super) fn on_change(index: &mut Index, change: &Change) -> bool {
     let kind = change.key.kind;
+    if kind == Kind::ENDPOINT_SLICE {
+        index.note_slice(change);
+        return false;
+    }
     if kind != Kind::POD && kind != Kind::SERVICE {
         return false;
     }
@@ -158,6 +176,8 @@ impl Index {
         let renamed = |index: &OrdMap<ArcStr, Key>| index.iter().map(|(ip, key)| (names.text(ip), names.key(key))).collect();
         self.pods = renamed(&self.pods);
         self.services = renamed(&self.services);
+        let slice = |(namespace, service, slice): &(ArcStr, ArcStr, ArcStr)| (namespace.clone(), service.clone(), names.text(slice));
+        self.slices = self.slices.iter().map(slice).collect();
     }
 }
 

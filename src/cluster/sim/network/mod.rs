@@ -338,11 +338,6 @@ pub fn handle(world: &mut World, work: Work) {
     }
 }
 
-/// Builds the indices again, for a store that was rewritten as a whole.
-pub fn reindex(world: &mut World) {
-    world.network.addresses = address::Index::of(&world.store);
-}
-
 impl State {
     /// Gives addresses the names of an episode.
     pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {

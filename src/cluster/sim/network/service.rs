@@ -106,9 +106,9 @@ fn backends(world: &World, service: &Object, port: &Json) -> Vec<Backend> {
 }
 
 /// The EndpointSlices of a Service.
-pub(super) fn slices<'a>(world: &'a World, service: &'a Object) -> impl Iterator<Item = &'a Object> + use<'a> {
-    let of_service = |slice: &&Object| slice.label("kubernetes.io/service-name") == Some(service.name());
-    world.store.list(Kind::ENDPOINT_SLICE, Some(service.namespace())).filter(of_service)
+pub fn slices<'a>(world: &'a World, service: &Object) -> impl Iterator<Item = &'a Object> + use<'a> {
+    let keys = world.network.addresses.slices_of(Key::of(Kind::SERVICE, service));
+    keys.filter_map(|key| world.store.get(&key))
 }
 
 /// The number that a slice has for a Service's port: ports are matched by name and protocol.
@@ -169,7 +169,8 @@ fn reach_node(world: &World, node: &ArcStr, port: u16, transport: Transport) -> 
         API_PORT if transport == Transport::Tcp && control_plane => return Reach::Peer(Peer::ApiServer),
         _ => {}
     }
-    for (key, pod) in world.store.list_keyed(Kind::POD, None).filter(|(_, pod)| pod.spec().get("nodeName").as_str() == Some(node)) {
+    let there = |pod: &Object| pod.spec().get("nodeName").as_text() == Some(node);
+    for (key, pod) in world.store.list_by(Kind::POD, None, there) {
         let inner = if pod.spec().get("hostNetwork").is_true() { Some(port) } else { host_port(pod, port, transport) };
         if let Some(inner) = inner
             && let peer @ Reach::Peer(_) = socket::reach_pod(world, key, inner, transport, true)

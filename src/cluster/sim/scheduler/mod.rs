@@ -138,15 +138,6 @@ pub fn handle(world: &mut World, work: Work) {
     }
 }
 
-/// Builds what is derived from the store again, for a store that was rewritten as a whole.
-pub fn reindex(world: &mut World) {
-    world.scheduler.usage = OrdMap::new();
-    let pods: Vec<Object> = world.store.list(Kind::POD, None).cloned().collect();
-    for pod in &pods {
-        resources::account(world, None, Some(pod));
-    }
-}
-
 /// One attempt to place a pod.
 fn run_cycle(world: &mut World, key: &Key) {
     let Some(pod) = world.store.get(key).filter(|p| is_ours(p)).cloned() else { return };

@@ -63,25 +63,28 @@ fn spread_counts(world: &World, pod: &Object, nodes: &[&Object]) -> Vec<i64> {
     let labels = pod.meta().get("labels");
     let services: Vec<&Json> = world
         .store
-        .list(Kind::SERVICE, Some(pod.namespace()))
-        .map(|s| s.spec().get("selector"))
-        .filter(|s| !s.is_empty() && is_subset(s, labels))
+        .list_by(Kind::SERVICE, Some(pod.namespace()), move |s| {
+            let selector = s.spec().get("selector");
+            !selector.is_empty() && is_subset(selector, labels)
+        })
+        .map(|(_, s)| s.spec().get("selector"))
         .collect();
     let owner = pod.controller().map(|c| c.get("uid").text());
-    let peer = |other: &&Object| {
-        if !soft.is_empty() {
-            return soft.iter().any(|c| selects(c.get("labelSelector"), other.meta().get("labels")));
-        }
-        let owned = owner.is_some_and(|uid| other.controller().is_some_and(|c| c.get("uid").text() == uid));
-        owned || !services.is_empty() && services.iter().all(|s| is_subset(s, other.meta().get("labels")))
+    let is_sibling = |other: &Object| owner.is_some_and(|uid| other.controller().is_some_and(|c| c.get("uid").text() == uid));
+    let peer = |other: &Object| {
+        let labels = other.meta().get("labels");
+        !other.is_terminating()
+            && match soft.is_empty() {
+                true => !services.is_empty() && services.iter().all(|s| is_subset(s, labels)),
+                false => soft.iter().any(|c| selects(c.get("labelSelector"), labels)),
+            }
     };
-    let placed: Vec<&str> = world
-        .store
-        .list(Kind::POD, Some(pod.namespace()))
-        .filter(|p| !p.is_terminating())
-        .filter(peer)
-        .map(|p| p.spec().get("nodeName").text())
-        .collect();
+    let peers = world.store.list_by(Kind::POD, Some(pod.namespace()), &peer).map(|(_, other)| other);
+    // Without constraints, pods of the same owner count as well.
+    let siblings = owner.filter(|_| soft.is_empty()).into_iter();
+    let siblings = siblings.flat_map(|uid| world.store.list_claimable(Kind::POD, pod.namespace(), uid));
+    let siblings = siblings.filter(|other| is_sibling(other) && !other.is_terminating() && !peer(other));
+    let placed: Vec<&str> = peers.chain(siblings).map(|other| other.spec().get("nodeName").text()).collect();
     nodes.iter().map(|n| i64::try_from(placed.iter().filter(|p| **p == n.name()).count()).unwrap_or(i64::MAX)).collect()
 }
 

@@ -110,7 +110,7 @@ fn domains(world: &World, pod: &Object, term: &Json, nodes: &[&Object], matching
     let key = term.get("topologyKey").text();
     let mut counts: Domains = nodes.iter().filter_map(|n| n.label(key)).map(|value| (value.to_owned(), 0)).collect();
     let namespace = (matching == Matching::Spread).then(|| pod.namespace());
-    for other in world.store.list(Kind::POD, namespace).filter(|p| is_placed(p)) {
+    for (_, other) in world.store.list_by(Kind::POD, namespace, is_placed) {
         let matches = match matching {
             Matching::Spread => !other.is_terminating() && selects(term.get("labelSelector"), other.meta().get("labels")),
             Matching::Affinity => term_is_about(world, pod, term, other),
@@ -125,7 +125,8 @@ fn domains(world: &World, pod: &Object, term: &Json, nodes: &[&Object], matching
 
 fn kept_out(world: &World, pod: &Object, nodes: &[&Object]) -> Vec<(String, String)> {
     let mut domains = Vec::new();
-    for other in world.store.list(Kind::POD, None).filter(|p| is_placed(p)) {
+    let has_terms = |p: &Object| is_placed(p) && !p.spec().get("affinity").is_null();
+    for (_, other) in world.store.list_by(Kind::POD, None, has_terms) {
         for term in required(other, "podAntiAffinity").iter().filter(|t| term_is_about(world, other, t, pod)) {
             let key = term.get("topologyKey").text();
             let node = nodes.iter().find(|n| n.name() == other.spec().get("nodeName").text());

@@ -13,7 +13,6 @@ use super::{Loop, Outcome, enqueue};
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::object::{Json, Object};
-use arcstr::ArcStr;
 
 /// A Deployment's numbers, percentages resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,8 @@ pub fn on_pod(world: &mut World, change: &Change) {
     let Some(name) = world.store.get(&rs).and_then(Object::controller).map(|o| o.get("name").text().to_owned()) else { return };
     let key = Key::new(Kind::DEPLOYMENT, pod.namespace(), name);
     let Some(deployment) = world.store.get(&key).filter(|d| !Plan::of(d).rolling) else { return };
-    let sets = world.store.list(Kind::REPLICA_SET, Some(pod.namespace())).filter(|rs| is_controlled_by(rs, deployment.uid()));
+    let sets = world.store.list_claimable(Kind::REPLICA_SET, pod.namespace(), deployment.uid());
+    let sets = sets.filter(|rs| is_controlled_by(rs, deployment.uid()));
     let uids: Vec<&str> = sets.map(Object::uid).collect();
     let pods = world.store.list(Kind::POD, Some(pod.namespace()));
     let left = pods.filter_map(Object::controller).any(|owner| uids.contains(&owner.get("uid").text()));
@@ -133,13 +133,8 @@ pub fn sync(world: &mut World, key: &Key) -> Outcome {
 /// ReplicaSets that the Deployment controls, after adoption and release, oldest first.
 fn owned_sets(world: &mut World, deployment: &Object) -> Result<Vec<Object>, crate::cluster::ApiError> {
     let selector = deployment.spec().get("selector").clone();
-    let namespace = ArcStr::from(deployment.namespace());
-    let candidates: Vec<Object> = world
-        .store
-        .list(Kind::REPLICA_SET, Some(&namespace))
-        .filter(|rs| is_controlled_by(rs, deployment.uid()) || rs.controller().is_none())
-        .cloned()
-        .collect();
+    let candidates: Vec<Object> =
+        world.store.list_claimable(Kind::REPLICA_SET, deployment.namespace(), deployment.uid()).cloned().collect();
     let mut owned = Vec::new();
     for rs in candidates {
         match (rs.controller().is_some(), selects(&selector, rs.meta().get("labels"))) {

@@ -48,9 +48,11 @@ impl Sync {
     }
 
     fn old_pods_run(&self, world: &World) -> bool {
-        let belongs = |pod: &&Object| self.old.iter().any(|rs| is_controlled_by(pod, rs.uid()));
-        self.old.iter().any(|rs| status_of(rs, "replicas") > 0)
-            || world.store.list(Kind::POD, Some(self.deployment.namespace())).filter(belongs).any(|pod| !is_finished(pod))
+        let runs = |rs: &Object| {
+            let mut pods = world.store.list_claimable(Kind::POD, self.deployment.namespace(), rs.uid());
+            pods.any(|pod| is_controlled_by(pod, rs.uid()) && !is_finished(pod))
+        };
+        self.old.iter().any(|rs| status_of(rs, "replicas") > 0) || self.old.iter().any(runs)
     }
 
     /// How many replicas the new ReplicaSet should have, given that it has `present`.
