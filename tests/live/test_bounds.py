@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -89,11 +90,13 @@ def api_server() -> Iterator[Callable[[Answer], str]]:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 status, body = answer(self)
                 text = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+                # A client may have given up by now.
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
@@ -108,6 +111,7 @@ def api_server() -> Iterator[Callable[[Answer], str]]:
     yield start
     for server in servers:
         server.shutdown()
+        server.server_close()
 
 
 def version(minor: int) -> dict[str, Any]:

@@ -75,13 +75,13 @@ def test_a_reset_follows_a_kill(point: int) -> None:
 
 
 def test_the_doctor_repairs_what_a_killed_trainer_left() -> None:
-    trainer = subprocess.Popen([sys.executable, "-c", TRAINER, os.path.dirname(__file__), NAMESPACE], stdout=subprocess.PIPE, text=True)
-    assert trainer.stdout is not None
-    for line in trainer.stdout:
-        if "delete service" in line:
-            break
-    os.kill(trainer.pid, signal.SIGKILL)
-    trainer.wait()
+    command = [sys.executable, "-c", TRAINER, os.path.dirname(__file__), NAMESPACE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        for line in trainer.stdout:
+            if "delete service" in line:
+                break
+        os.kill(trainer.pid, signal.SIGKILL)
     found = environment(SUFFIX)
     assert found["journal_entries"] > 0
     assert any("services/mongodb-geo" in difference for difference in found["differences"]), json.dumps(found)
