@@ -24,6 +24,8 @@ mod exec;
 mod exec_scripts;
 mod failing;
 mod fidelity;
+mod flow;
+mod flow_reference;
 mod hotel;
 mod hotel_faults;
 mod hotel_fixture;

@@ -1,0 +1,404 @@
+//! A network under load at one instant: rates, utilisations, times, and how fast what is queued grows.
+//!
+//! What is in the system is a settled part, which follows the present rates at once (queues settle within a few services over
+//! (1−ρ)²), and a backlog, which grows where more is asked for than there is capacity and is worked off afterwards. The share of
+//! attempts that come too late is seen by callers one time-out later, so retries follow the backlog with a lag.
+//!
+//! Where a process cancels what nobody waits for, a job takes `E[min(x, τ/w)]` of work at slowdown `w` and time-out `τ`, which bounds the
+//! backlog; where it does not, it goes on with abandoned work, and a retry storm can last after the load that caused it is gone.
+//!
+//! Not modelled: bursts of several attempts in step with each other; the order in which a backlog is worked off (it is shared).
+
+use super::net::{Call, Moments, Net, Operation, Part, Station};
+use super::sharing::{self, FULL, capped, tail};
+
+/// How fast what is cancelled follows the slowdown, a share each time that a load is brought up to date.
+const FOLLOWS: f64 = 0.3;
+
+/// What lasts from one instant to the next.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct State {
+    /// Jobs of each station that are queued beyond what a settled system has.
+    pub backlog: Vec<f64>,
+    /// How each call has been going, as its callers have seen it.
+    pub seen: Vec<Going>,
+}
+
+/// How a call goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Going {
+    /// Attempts that one takes in the mean.
+    pub attempts: f64,
+    /// Share of calls of which one attempt succeeds.
+    pub through: f64,
+}
+
+impl State {
+    /// An idle network's.
+    pub fn idle(net: &Net) -> State {
+        let mut seen = vec![Going { attempts: 1.0, through: 1.0 }; net.calls];
+        net.each_call(&mut |call| seen[call.id] = repeated(call, 0.0));
+        State { backlog: vec![0.0; net.stations.len()], seen }
+    }
+}
+
+/// A station under load.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct StationLoad {
+    /// Jobs that arrive per second.
+    pub rate: f64,
+    /// Mean CPU time of a job in seconds, abandoned work left out where it is cancelled.
+    pub demand: f64,
+    /// Cores that it could use at most, as its limit, its threads and its neighbours leave them.
+    pub capacity: f64,
+    /// Cores that it uses.
+    pub used: f64,
+    /// Jobs in it, settled and queued.
+    pub jobs: f64,
+    /// Time that a piece of work takes over what it would take alone.
+    pub slowdown: f64,
+    /// The slowdown, smoothed: what is cancelled depends on it, and it on what is cancelled.
+    felt: f64,
+    /// Part of the slowdown that varies from job to job; the rest is a backlog that all jobs see.
+    pub random: f64,
+    /// Utilisation of what is scarcest.
+    pub utilisation: f64,
+    /// Share of periods in which its CPU limit held it back.
+    pub throttled: f64,
+    /// Jobs by which its backlog grows per second.
+    pub growth: f64,
+}
+
+/// An operation under load.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct OperationLoad {
+    /// Requests per second.
+    pub rate: f64,
+    /// Time it loses to others on its process.
+    pub queued: Moments,
+    /// Time from arrival to answer.
+    pub time: Moments,
+    /// For how long anyone waits for it, where its process cancels; infinite otherwise.
+    budget: f64,
+}
+
+/// A network under load.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Load {
+    /// Each station.
+    pub stations: Vec<StationLoad>,
+    /// Each operation.
+    pub operations: Vec<OperationLoad>,
+    /// Share of each call's attempts that come too late if they start now.
+    pub late: Vec<f64>,
+    /// How each call goes that starts now.
+    pub calls: Vec<Going>,
+    /// Time of each entry's requests, from the users' side.
+    pub entries: Vec<Moments>,
+    /// Cores in use on each node.
+    pub nodes: Vec<f64>,
+}
+
+impl Load {
+    /// An idle network's.
+    pub fn idle(net: &Net) -> Load {
+        let station = StationLoad { slowdown: 1.0, felt: 1.0, ..StationLoad::default() };
+        Load {
+            stations: vec![station; net.stations.len()],
+            operations: vec![OperationLoad::default(); net.operations.len()],
+            late: vec![0.0; net.calls],
+            calls: State::idle(net).seen,
+            entries: vec![Moments::ZERO; net.entries.len()],
+            nodes: vec![0.0; net.nodes.len()],
+        }
+    }
+
+    /// Brings everything up to the state of the same network at an instant. What was there before serves as a first guess.
+    pub fn update(&mut self, net: &Net, state: &State) {
+        self.rates(net, state);
+        self.offer(net);
+        self.share(net, state);
+        self.times(net);
+    }
+
+    /// How many requests reach each operation, and how long they may take: callers first.
+    fn rates(&mut self, net: &Net, state: &State) {
+        for operation in &mut self.operations {
+            operation.rate = 0.0;
+            operation.budget = 0.0;
+        }
+        let mut flow = Flow { net, seen: &state.seen, operations: &mut self.operations };
+        for entry in &net.entries {
+            flow.call(&entry.call, entry.rate, f64::INFINITY);
+        }
+        for (at, operation) in net.operations.iter().enumerate() {
+            let OperationLoad { rate, budget, .. } = flow.operations[at];
+            let budget = if budget > 0.0 { budget } else { f64::INFINITY };
+            flow.operations[at].budget = budget;
+            if rate > 0.0 {
+                flow.body(&operation.body, rate, budget);
+            }
+        }
+    }
+
+    /// The work that is offered to each station.
+    fn offer(&mut self, net: &Net) {
+        for station in &mut self.stations {
+            (station.rate, station.demand, station.random) = (0.0, 0.0, 0.0);
+        }
+        for (operation, load) in net.operations.iter().zip(&self.operations) {
+            let station = &mut self.stations[operation.station];
+            let work = capped(operation.demand, load.budget / station.felt);
+            station.rate += load.rate;
+            station.demand += load.rate * work;
+            // The second moment, for now.
+            station.random += load.rate * operation.demand.square();
+        }
+        for station in &mut self.stations {
+            if station.rate > 0.0 {
+                station.demand /= station.rate;
+                station.random /= station.rate;
+            }
+        }
+    }
+
+    /// How the nodes' cores are shared, and what that means for a job.
+    fn share(&mut self, net: &Net, state: &State) {
+        self.nodes.iter_mut().for_each(|used| *used = 0.0);
+        for (node, cores) in net.nodes.iter().enumerate() {
+            self.share_node(net, state, node, *cores);
+        }
+    }
+
+    fn share_node(&mut self, net: &Net, state: &State, node: usize, cores: f64) {
+        let here = |at: &usize| net.stations.get(*at).is_some_and(|station| station.node == node);
+        let places = (0..net.stations.len()).filter(here);
+        let mut wanted = 0.0;
+        for at in places.clone() {
+            let (most, load) = (most(&net.stations[at], cores), &mut self.stations[at]);
+            load.used = if state.backlog[at] > 0.0 { most } else { (load.rate * load.demand).min(most) };
+            load.capacity = most;
+            wanted += load.used;
+        }
+        let level = if wanted > cores { self.level(places.clone(), cores) } else { f64::INFINITY };
+        let mut total = 0.0;
+        for at in places.clone() {
+            let load = &mut self.stations[at];
+            load.used = load.used.min(level);
+            total += load.used;
+        }
+        self.nodes[node] = total;
+        let crowd = if total > 0.0 { sharing::waiting(cores, total) / total } else { 0.0 };
+        for at in places {
+            let (station, load) = (&net.stations[at], &mut self.stations[at]);
+            load.capacity = load.capacity.min((load.used + (cores - total).max(0.0)).max(level.min(load.capacity)));
+            load.settle(station, (cores, total, crowd), state.backlog[at]);
+        }
+    }
+
+    /// How many cores each may use so that all together use `cores`: small wishes are met, the rest is shared evenly.
+    fn level(&self, places: impl Iterator<Item = usize> + Clone, cores: f64) -> f64 {
+        let mut level = 0.0;
+        // Each round meets at least one more wish or ends.
+        for _ in 0..=self.stations.len() {
+            let (met, rest) = places.clone().fold((0.0, 0), |(met, rest), at| {
+                let used = self.stations[at].used;
+                if used <= level { (met + used, rest) } else { (met, rest + 1) }
+            });
+            let next = if rest > 0 { (cores - met) / f64::from(rest) } else { level };
+            if next <= level * (1.0 + 1e-12) {
+                break;
+            }
+            level = next;
+        }
+        level
+    }
+
+    /// How long everything takes: those who are called first.
+    fn times(&mut self, net: &Net) {
+        for at in (0..net.operations.len()).rev() {
+            let operation = &net.operations[at];
+            let (queued, own) = self.queued(operation);
+            let (body, _) = self.body(&operation.body);
+            self.operations[at].queued = queued;
+            self.operations[at].time = own.then(body);
+        }
+        for (at, entry) in net.entries.iter().enumerate() {
+            self.entries[at] = self.call(&entry.call).0;
+        }
+    }
+
+    /// The time that an operation loses to others on its process, and that together with its own.
+    fn queued(&self, operation: &Operation) -> (Moments, Moments) {
+        let (load, demand) = (&self.stations[operation.station], operation.demand);
+        let lost = load.slowdown - 1.0;
+        if lost < 1e-6 || demand.mean <= 0.0 {
+            return (Moments::ZERO, demand);
+        }
+        // Given the demand x, the mean of what is lost is x·lost, with a spread around it from the part that varies.
+        let spread = sharing::relative_variance(demand.mean, load.utilisation, load.demand * (1.0 + demand.scv()) / 2.0, 1.0 + load.random);
+        // All jobs see the same backlog.
+        let share = (load.random / lost).min(1.0);
+        let random = demand.square() * spread * share * share;
+        let queued = Moments::lognormal(demand.mean * lost, random + demand.variance * lost * lost);
+        // The larger the demand, the more is lost.
+        (queued, Moments::lognormal(demand.mean * load.slowdown, random + demand.variance * load.slowdown * load.slowdown))
+    }
+
+    /// The time that parts take, and the share of requests that get through all of them.
+    fn body(&mut self, parts: &[Part]) -> (Moments, f64) {
+        let (mut time, mut through) = (Moments::ZERO, 1.0);
+        for part in parts {
+            let (took, succeeds) = match part {
+                Part::Wait(moments) => (*moments, 1.0),
+                Part::Call(call) => self.call(call),
+                Part::Sometimes { share, body } => {
+                    let (took, succeeds) = self.body(body);
+                    (took.sometimes(*share), 1.0 - share * (1.0 - succeeds))
+                }
+                Part::Together(branches) => branches.iter().fold((Moments::ZERO, 1.0), |(longest, all), branch| {
+                    let (took, succeeds) = self.body(branch);
+                    (longer(longest, took), all * succeeds)
+                }),
+            };
+            time = time.then(took.sometimes(through));
+            through *= succeeds;
+        }
+        (time, through)
+    }
+
+    /// The time that a call takes with all its attempts, and the share that its caller goes on after.
+    fn call(&mut self, call: &Call) -> (Moments, f64) {
+        let attempt = self.reached(call).then(call.hop);
+        let late = tail(attempt, call.timeout);
+        let going = repeated(call, late);
+        (self.late[call.id], self.calls[call.id]) = (late, going);
+        let Going { attempts, through } = going;
+        let attempt = if late > 0.0 { cut(attempt, call.timeout, late) } else { attempt }.sometimes(call.reached);
+        let time = Moments {
+            mean: attempts * attempt.mean + (attempts - 1.0) * call.pause,
+            variance: attempts * attempt.variance,
+            third: attempts * attempt.third,
+        };
+        (time, if call.needed { through } else { 1.0 })
+    }
+
+    /// The time that whoever answers a call takes.
+    fn reached(&self, call: &Call) -> Moments {
+        match call.targets.as_slice() {
+            [only] => self.operations[*only].time,
+            several => {
+                let share = 1.0 / several.len().max(1) as f64;
+                let sum = several.iter().map(|at| self.operations[*at].time).fold((0.0, 0.0, 0.0), |(mean, square, cube), time| {
+                    (mean + share * time.mean, square + share * time.square(), cube + share * time.cube())
+                });
+                Moments::raw(sum.0, sum.1, sum.2)
+            }
+        }
+    }
+}
+
+/// A time that is cut off at `limit`, which a share `late` of it exceeds.
+fn cut(time: Moments, limit: f64, late: f64) -> Moments {
+    let (mean, in_time) = (capped(time, limit), 1.0 - late);
+    let gap = limit - mean;
+    Moments::lognormal(mean, in_time * time.variance.min(limit * limit) + late * in_time * gap * gap)
+}
+
+impl StationLoad {
+    /// Slowdown and growth, once it is known how many cores there are and how crowded they are.
+    fn settle(&mut self, station: &Station, (cores, total, crowd): (f64, f64, f64), backlog: f64) {
+        let (offered, square) = (self.rate * self.demand, self.random);
+        let threads = station.threads.min(cores);
+        let mut lost = crowd;
+        self.utilisation = (total / cores).min(1.0);
+        if threads < cores && self.used > 0.0 {
+            lost += sharing::waiting(threads, self.used) / self.used;
+            self.utilisation = self.utilisation.max(self.used / threads);
+        }
+        let residual = if self.demand > 0.0 { square / (2.0 * self.demand) } else { 0.0 };
+        self.throttled = 0.0;
+        if station.limit < threads && self.used > 0.0 {
+            let held = sharing::throttled(station.limit, self.used, residual);
+            lost += held / self.used;
+            if held > 1e-3 {
+                self.utilisation = self.utilisation.max(self.used / station.limit);
+            }
+            self.throttled = if backlog > 0.0 { 1.0 } else { sharing::throttled_share(station.limit, self.used, residual) };
+        }
+        self.random = lost;
+        self.slowdown = 1.0 + lost + if self.used > 0.0 { backlog / self.used } else { 0.0 };
+        self.felt += FOLLOWS * (self.slowdown - self.felt);
+        self.jobs = self.used * (1.0 + lost) + backlog;
+        let full = backlog > 0.0 || offered > self.capacity * FULL;
+        self.growth = if full && self.demand > 0.0 { self.rate - self.capacity * FULL / self.demand } else { 0.0 };
+    }
+}
+
+/// The most cores that a station can use on a node.
+fn most(station: &Station, cores: f64) -> f64 {
+    station.limit.min(station.threads).min(cores)
+}
+
+/// How a call goes of whose attempts a share `late` comes too late, each by itself.
+fn repeated(call: &Call, late: f64) -> Going {
+    let fails = 1.0 - call.succeeds * (1.0 - late);
+    let (mut attempts, mut again) = (0.0, 1.0);
+    for _ in 0..=call.retries {
+        attempts += again;
+        again *= fails;
+    }
+    Going { attempts, through: 1.0 - again }
+}
+
+/// The longer of two times, as Clark approximates it for normal ones (Operations Research 9(2), 1961).
+fn longer(a: Moments, b: Moments) -> Moments {
+    let theta = libm::sqrt(a.variance + b.variance);
+    if theta < 1e-12 {
+        return if a.mean >= b.mean { a } else { b };
+    }
+    let alpha = (a.mean - b.mean) / theta;
+    let upper = 0.5 * libm::erfc(-alpha / std::f64::consts::SQRT_2);
+    let density = libm::exp(-alpha * alpha / 2.0) / libm::sqrt(2.0 * std::f64::consts::PI);
+    let mean = a.mean * upper + b.mean * (1.0 - upper) + theta * density;
+    let square = a.square() * upper + b.square() * (1.0 - upper) + (a.mean + b.mean) * theta * density;
+    Moments::lognormal(mean, (square - mean * mean).max(0.0))
+}
+
+/// Rates on their way down a network.
+struct Flow<'a> {
+    net: &'a Net,
+    seen: &'a [Going],
+    operations: &'a mut [OperationLoad],
+}
+
+impl Flow<'_> {
+    /// Requests of a caller that waits for at most `budget`; the share that it goes on after.
+    fn call(&mut self, call: &Call, rate: f64, budget: f64) -> f64 {
+        let Going { attempts, through } = self.seen[call.id];
+        let each = rate * attempts * call.reached / call.targets.len().max(1) as f64;
+        for target in &call.targets {
+            let cancels = self.net.operations.get(*target).and_then(|o| self.net.stations.get(o.station)).is_some_and(|s| s.cancels);
+            let operation = &mut self.operations[*target];
+            operation.rate += each;
+            if cancels && each > 0.0 {
+                // The longest that any of its callers waits; zero stands for none yet.
+                operation.budget = operation.budget.max(call.timeout.min(budget));
+            }
+        }
+        if call.needed { through } else { 1.0 }
+    }
+
+    fn body(&mut self, parts: &[Part], mut rate: f64, budget: f64) -> f64 {
+        let whole = rate;
+        for part in parts {
+            rate *= match part {
+                Part::Wait(_) => 1.0,
+                Part::Call(call) => self.call(call, rate, budget),
+                Part::Sometimes { share, body } => 1.0 - share * (1.0 - self.body(body, rate * share, budget)),
+                Part::Together(branches) => branches.iter().fold(1.0, |all, branch| all * self.body(branch, rate, budget)),
+            };
+        }
+        if whole > 0.0 { rate / whole } else { 1.0 }
+    }
+}

@@ -1,0 +1,100 @@
+//! From one settled state to the next: backlogs that grow or are worked off, callers that notice and try again.
+
+use super::net::Net;
+use super::solve::{Going, Load, State};
+
+/// The tick of the integration, in seconds.
+pub const TICK_S: f64 = 0.1;
+
+/// How a system is at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It stays as it is while nothing from outside changes.
+    Settled,
+    /// Nothing changes for those who wait, since they all give up, but the backlog grows for ever.
+    Growing,
+    /// It is on its way.
+    Moving,
+}
+
+/// A network with its state and its load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct System {
+    /// What lasts.
+    pub state: State,
+    /// What follows from it.
+    pub load: Load,
+}
+
+impl System {
+    /// A network whose load begins, with what is left of the time before.
+    pub fn new(net: &Net, state: State) -> System {
+        let mut system = System { load: Load::idle(net), state };
+        // The first guesses of slowdowns are those of an idle system.
+        for _ in 0..3 {
+            system.load.update(net, &system.state);
+        }
+        system
+    }
+
+    /// How the system is.
+    pub fn phase(&self) -> Phase {
+        let apart = |(now, seen): (&Going, &Going)| (now.attempts - seen.attempts).abs() > 1e-4 || (now.through - seen.through).abs() > 1e-4;
+        let lag = self.load.calls.iter().zip(&self.state.seen).any(apart);
+        let moving = |(load, backlog): (&super::solve::StationLoad, &f64)| {
+            load.growth > 1e-3 * (1.0 + load.rate) || (*backlog > 0.0 && load.growth.abs() > 1e-3 * (1.0 + load.rate))
+        };
+        let grows = self.load.stations.iter().zip(&self.state.backlog).any(moving);
+        match (lag, grows) {
+            (false, false) => Phase::Settled,
+            (false, true) if self.hopeless() => Phase::Growing,
+            _ => Phase::Moving,
+        }
+    }
+
+    /// Whether no backlog is worked off and everybody who waits for it gives up.
+    fn hopeless(&self) -> bool {
+        let worked_off = self.load.stations.iter().zip(&self.state.backlog).any(|(load, backlog)| *backlog > 0.0 && load.growth < 0.0);
+        let undecided = self.load.late.iter().any(|late| (1e-6..1.0 - 1e-4).contains(late));
+        !worked_off && !undecided
+    }
+
+    /// Lets a tick pass.
+    pub fn tick(&mut self, net: &Net, seconds: f64) {
+        for (backlog, load) in self.state.backlog.iter_mut().zip(&self.load.stations) {
+            *backlog = (*backlog + load.growth * seconds).max(0.0);
+            if *backlog < 1e-6 {
+                *backlog = 0.0;
+            }
+        }
+        let (seen, now) = (&mut self.state.seen, &self.load.calls);
+        net.each_call(&mut |call| {
+            let lag = call.timeout + call.pause;
+            if let (Some(seen), Some(now)) = (seen.get_mut(call.id), now.get(call.id)) {
+                let share = if lag.is_finite() { (seconds / lag.max(seconds)).min(1.0) } else { 1.0 };
+                seen.attempts += (now.attempts - seen.attempts) * share;
+                seen.through += (now.through - seen.through) * share;
+            }
+        });
+        self.load.update(net, &self.state);
+    }
+
+    /// Lets time pass, tick by tick while it matters, and returns what is left when it has settled before.
+    pub fn advance(&mut self, net: &Net, mut seconds: f64) -> f64 {
+        while seconds > 1e-9 {
+            match self.phase() {
+                Phase::Settled => return seconds,
+                Phase::Growing => {
+                    self.tick(net, seconds);
+                    return 0.0;
+                }
+                Phase::Moving => {
+                    let step = seconds.min(TICK_S);
+                    self.tick(net, step);
+                    seconds -= step;
+                }
+            }
+        }
+        0.0
+    }
+}
