@@ -33,6 +33,8 @@ pub struct Program {
     pub cpu: Cpu,
     /// What it does on SIGTERM.
     pub on_term: OnTerm,
+    /// Whether it drops work whose caller no longer waits: servers that pass their callers' contexts on do.
+    pub cancels: bool,
     /// How long one hop of a call from this program takes beyond the callee's own time.
     pub hop: Span,
     /// Documents of the application that it belongs to, by name.
@@ -55,6 +57,7 @@ impl Program {
                 memory: Memory { start: 1 << 20, working: 2 << 20, load: 0, cache: 0 },
                 cpu: Cpu::default(),
                 on_term: OnTerm::Ignore,
+                cancels: false,
                 hop: Span::ZERO,
                 documents: Arc::default(),
             })

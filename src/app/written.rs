@@ -144,6 +144,9 @@ pub(super) struct Program {
     pub memory_mib: Memory,
     pub cpu: Option<Spanned<Cpu>>,
     pub on_term: Option<Spanned<OnTerm>>,
+    /// Whether it drops work whose caller no longer waits.
+    #[serde(default)]
+    pub cancels: bool,
     pub hop_ms: Option<f64>,
     pub hop_cv: Option<f64>,
 }

@@ -27,7 +27,7 @@ fn single(cores: f64, rate: f64, demand: Moments) -> Net {
     Net {
         nodes: vec![cores],
         stations: vec![station(0, cores)],
-        operations: vec![Operation { station: 0, demand, body: Vec::new() }],
+        operations: vec![Operation { station: 0, demand, included: false, body: Vec::new() }],
         entries: vec![Entry { rate, call: call(0, 0) }],
         calls: 1,
     }
@@ -68,7 +68,7 @@ fn hotel(rate: f64, patience: f64, retries: u32) -> Net {
     let hop = ms(0.4, 0.5);
     let to = |id: usize, target: usize| Part::Call(Call { hop, ..call(id, target) });
     let store = |mean: f64| Part::Wait(ms(mean, 0.6));
-    let operation = |station: usize, mean: f64, body: Vec<Part>| Operation { station, demand: ms(mean, 1.0), body };
+    let operation = |station: usize, mean: f64, body: Vec<Part>| Operation { station, demand: ms(mean, 1.0), included: false, body };
     Net {
         nodes: vec![1.0; 7],
         stations: (0..7).map(|node| station(node, 1.0)).collect(),
@@ -89,23 +89,22 @@ fn hotel(rate: f64, patience: f64, retries: u32) -> Net {
     }
 }
 
-/// Flow and simulation over `seconds`: mean and 95th percentile of the times of the first entry, share of errors.
+/// Flow and simulation over `seconds`: mean and 95th percentile of the times of the first entry, or share of errors.
 fn compare(what: &str, net: &Net, seconds: f64, errors: bool) {
     let system = settled(net);
     let mut simulation = Simulation::new(net, 7);
     simulation.run(seconds / 5.0);
-    let measured = &simulation.run(seconds)[0];
+    let measured = &simulation.run(seconds * 1.2)[0];
     let (time, failed) = (system.load.entries[0], 1.0 - system.load.calls[net.entries[0].call.id].through);
-    println!("{what}: mean {:.2} ms (simulated {:.2}), late {failed:.4} ({:.4})", time.mean * 1e3, measured.mean() * 1e3, measured.error_share());
     if errors {
-        let slack = 0.1 * measured.error_share() + 0.002;
-        if false {assert!((failed - measured.error_share()).abs() < slack, "{what}: errors {failed} instead of {}", measured.error_share());}
-    } else {
-        assert!((time.mean / measured.mean() - 1.0).abs() < 0.1, "{what}: mean {} instead of {}", time.mean, measured.mean());
-        let p95 = quantile(time, 0.95);
-        println!("   p95 {:.2} ms ({:.2}) p99 {:.2} ({:.2})", p95 * 1e3, measured.quantile(0.95) * 1e3, quantile(time, 0.99)*1e3, measured.quantile(0.99)*1e3);
-        assert!((p95 / measured.quantile(0.95) - 1.0).abs() < 0.1, "{what}: p95 {p95} instead of {}", measured.quantile(0.95));
+        // Attempts that follow each other find the same queues, which is not modelled: half a percentage point at most.
+        let slack = 0.1 * measured.error_share() + 0.005;
+        assert!((failed - measured.error_share()).abs() < slack, "{what}: errors {failed} instead of {}", measured.error_share());
+        return;
     }
+    let p95 = quantile(time, 0.95);
+    assert!((time.mean / measured.mean() - 1.0).abs() < 0.05, "{what}: mean {} instead of {}", time.mean, measured.mean());
+    assert!((p95 / measured.quantile(0.95) - 1.0).abs() < 0.1, "{what}: p95 {p95} instead of {}", measured.quantile(0.95));
 }
 
 #[test]
@@ -113,15 +112,22 @@ fn a_simulation_of_every_request_agrees() {
     for utilisation in [0.1, 0.3, 0.6, 0.8, 0.9] {
         // The frontend works 1.0 ms on 60 % and 0.4 ms on 40 % of the requests.
         let rate = utilisation / 0.76e-3;
-        compare(&format!("utilisation {utilisation}"), &hotel(rate, f64::INFINITY, 0), 300.0, false);
+        compare(&format!("utilisation {utilisation}"), &hotel(rate, f64::INFINITY, 0), 100.0, false);
     }
 }
 
 #[test]
 fn time_outs_and_retries_agree_with_a_simulation() {
-    for (utilisation, patience, retries) in [(0.3, 0.012, 0), (0.6, 0.02, 0), (0.8, 0.04, 0), (0.9, 0.05, 0), (0.6, 0.02, 1), (0.8, 0.05, 2)] {
+    for (utilisation, patience, retries) in
+        [(0.3, 0.012, 0), (0.6, 0.02, 0), (0.8, 0.04, 0), (0.9, 0.05, 0), (0.6, 0.02, 1), (0.8, 0.05, 2)]
+    {
         let rate = utilisation / 0.76e-3;
-        compare(&format!("utilisation {utilisation}, patience {patience}, {retries} retries"), &hotel(rate, patience, retries), 300.0, true);
+        compare(
+            &format!("utilisation {utilisation}, patience {patience}, {retries} retries"),
+            &hotel(rate, patience, retries),
+            300.0,
+            true,
+        );
     }
 }
 
@@ -163,14 +169,54 @@ fn simulated_through_a_spike(net: &Net, spike: f64) -> [f64; 3] {
 
 #[test]
 fn a_retry_storm_outlasts_its_cause() {
+    let near = |found: f64, expect: f64, share: f64| (found - expect).abs() <= share * expect + 1.0;
     for base in [30.0, 50.0, 70.0] {
+        // Servers that go on with abandoned work never recover.
         let net = storm(base, false);
         let (flow, simulated) = (through_a_spike(&net, 140.0), simulated_through_a_spike(&net, 140.0));
-        println!("{base}/s: {flow:.1?}, simulated {simulated:.1?}");
-    }
-    for base in [30.0, 50.0, 70.0] {
+        assert!(flow.iter().zip(simulated).all(|(f, s)| near(*f, s, 0.1)), "{base}/s: {flow:.1?} instead of {simulated:.1?}");
+        assert!(flow[0] > base * 0.99 && flow[2] < 1.0, "{base}/s: {flow:.1?}");
+        // Those that cancel it work on what is in time, and recover at once.
         let net = storm(base, true);
         let (flow, simulated) = (through_a_spike(&net, 140.0), simulated_through_a_spike(&net, 140.0));
-        println!("cancelling, {base}/s: {flow:.1?}, simulated {simulated:.1?}");
+        assert!(flow.iter().zip(simulated).all(|(f, s)| near(*f, s, 0.3)), "cancelling, {base}/s: {flow:.1?} instead of {simulated:.1?}");
+        assert!(flow[2] > base * 0.99, "{base}/s: {flow:.1?}");
     }
+}
+
+#[test]
+fn a_storm_ends_when_load_is_shed() {
+    let mut net = storm(50.0, false);
+    let mut system = settled(&net);
+    for (rate, seconds, collapsed) in [(140.0, 30.0, true), (50.0, 120.0, true), (2.0, 600.0, false), (50.0, 300.0, false)] {
+        net.entries[0].rate = rate;
+        let state = system.state.clone();
+        system.load.update(&net, &state);
+        system.advance(&net, seconds);
+        let goodput = rate * system.state.seen[0].through;
+        assert_eq!(goodput < 0.1 * rate, collapsed, "at {rate}/s: {goodput}");
+    }
+}
+
+#[test]
+fn neighbours_share_a_node() {
+    // Two processes on a node of two cores, and one with a limit.
+    let two = |limit: f64| Net {
+        nodes: vec![2.0],
+        stations: vec![Station { limit, ..station(0, 2.0) }, station(0, 2.0)],
+        operations: vec![0, 1]
+            .into_iter()
+            .map(|station| Operation { station, demand: Moments::of(0.01, 1.0), included: false, body: Vec::new() })
+            .collect(),
+        entries: vec![Entry { rate: 80.0, call: call(0, 0) }, Entry { rate: 80.0, call: call(1, 1) }],
+        calls: 2,
+    };
+    let net = two(f64::INFINITY);
+    compare("neighbours", &net, 200.0, false);
+    let system = settled(&net);
+    assert!((system.load.nodes[0] - 1.6).abs() < 1e-9 && system.load.stations[0].throttled == 0.0);
+    let limited = settled(&two(0.5));
+    let (held, free) = (limited.load.stations[0], limited.load.stations[1]);
+    assert!(held.growth > 0.0 && held.throttled == 1.0 && (held.used - 0.5).abs() < 1e-9, "{held:?}");
+    assert!(free.growth == 0.0 && free.slowdown < system.load.stations[1].slowdown, "the neighbour gains: {free:?}");
 }

@@ -6,7 +6,7 @@
 use aiopslab::cluster::sim::flow::{Call, Moments, Net, Part};
 use aiopslab::rng::{Key, Stream};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, BTreeMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// What was measured for one entry in a window.
 #[derive(Debug, Default, Clone)]
@@ -154,11 +154,6 @@ impl<'n> Simulation<'n> {
         measured
     }
 
-    /// Jobs on a node.
-    pub fn jobs(&self, node: usize) -> usize {
-        self.nodes[node].count
-    }
-
     fn at(&mut self, time: f64, event: Event) {
         self.sequence += 1;
         self.events.push(Reverse((At(time), self.sequence, event)));
@@ -172,7 +167,7 @@ impl<'n> Simulation<'n> {
     }
 
     fn arrive_next(&mut self, entry: usize) {
-        let gap = -(1.0 - self.stream.unit()).ln() / self.rates[entry];
+        let gap = self.stream.exponential(1.0 / self.rates[entry]);
         self.at(self.now + gap, Event::Arrival(entry));
     }
 

@@ -29,6 +29,7 @@ mod flow_reference;
 mod hotel;
 mod hotel_faults;
 mod hotel_fixture;
+mod hotel_load;
 mod hotel_probes;
 mod hotel_traces;
 mod kubectl_acting;

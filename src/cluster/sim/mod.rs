@@ -22,6 +22,7 @@ pub mod kubelet;
 pub mod lazy;
 pub mod network;
 mod places;
+pub mod plan;
 pub mod programs;
 pub mod queue;
 pub mod rename;

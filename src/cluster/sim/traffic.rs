@@ -7,24 +7,30 @@
 //! A request that makes a process end is the one thing that load does to the cluster by itself; its instant is known when its
 //! regime starts and is put on the queue.
 //!
-//! Not modelled: queueing and overload, requests in flight when a regime ends, what users' writes add to databases.
+//! How busy processes are follows from the regime's network ([`super::flow`]): in a settled system from its rates alone. Where a backlog
+//! grows or is worked off, the transient is integrated ahead and cut into regimes, each as long as nothing changes noticeably.
+//!
+//! Not modelled: requests in flight when a regime ends, what users' writes add to databases. Calls between services that come too late
+//! because of queues are tried again in the flow's rates, but single walks do not show it.
 
-use super::graph::{Ended, Graph, Outcome, Root, Visits, compile};
+use super::flow::{self, Compiled, Queues, System};
+use super::graph::{Graph, Root, compile};
 use super::history::RunId;
 use super::network::{Connection, Origin, Transport, routes};
+pub use super::plan::{Flow, PATIENCE, Plan, Regime, Tally, tally};
+use super::plan::{Making, rates};
 use super::programs;
 use super::rename::Names;
 use super::store::{Key, Kind};
-use super::walk::{Ask, Walked, walk};
+use super::walk::Walked;
 use super::world::{Event, World};
 use crate::app::{App, Endpoint};
 use crate::cluster::WorkloadError;
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
-use crate::workload::{Arrival, Arrivals, Process, WHOLE, Workload};
+use crate::workload::{Arrival, Workload};
 use arcstr::ArcStr;
 use imbl::OrdMap;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,59 +43,27 @@ pub struct State {
     started: u64,
 }
 
-/// A load that was started on an application.
+/// What was asked for.
 #[derive(Clone, Debug)]
-struct Drive {
+struct Load {
     app: Arc<App>,
     workload: Workload,
     since: SimTime,
     key: u64,
     /// Where users come in.
     doors: Vec<Connection>,
+}
+
+/// A load that was started on an application.
+#[derive(Clone, Debug)]
+struct Drive {
+    load: Load,
     regime: Regime,
+    /// Backlogs, and what callers have seen, when the regime began.
+    system: System,
+    /// How long the regime lasts if nothing else happens, and what comes then.
+    next: Option<(Duration, System)>,
 }
-
-/// How the traffic on an application behaves while nothing changes.
-#[derive(Clone, Debug)]
-pub struct Regime {
-    /// Since when.
-    pub from: SimTime,
-    /// Until when; `None` while it lasts.
-    pub until: Option<SimTime>,
-    /// What it is.
-    pub plan: Arc<Plan>,
-}
-
-/// What a regime is.
-#[derive(Debug)]
-pub struct Plan {
-    /// Namespace of the application.
-    pub namespace: ArcStr,
-    /// The application.
-    pub app: Arc<App>,
-    /// The endpoints under load, in the order of the graph's entries.
-    pub endpoints: Vec<Endpoint>,
-    /// Call trees.
-    pub graph: Arc<Graph>,
-    /// Requests, by endpoint and outcome.
-    pub flows: Vec<Flow>,
-    /// Requests per second to each vertex and cache.
-    pub visits: Visits,
-}
-
-/// The requests to one endpoint that end in one way.
-#[derive(Clone, Debug)]
-pub struct Flow {
-    /// The endpoint, as a place among the graph's entries.
-    pub entry: usize,
-    /// How they end.
-    pub outcome: Outcome,
-    /// When they arrive.
-    pub process: Process,
-}
-
-/// How long a user waits for an answer.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 impl State {
     /// Requests that a cache has served by now.
@@ -100,6 +74,20 @@ impl State {
         });
         let live: f64 = current.filter(|(run, name, _)| **run == store && *name == label).map(|(_, _, served)| served).sum();
         live + self.served.get(&(store, label.clone())).copied().unwrap_or(0.0)
+    }
+
+    /// What requests lose to others at present.
+    pub fn queues(&self) -> Arc<Queues> {
+        let mut busy = self.drives.values().map(|drive| &drive.regime.plan.queues);
+        match (busy.next(), busy.next()) {
+            (None, _) => Arc::default(),
+            (Some(only), None) => only.clone(),
+            _ => {
+                let mut all = Queues::default();
+                self.drives.values().for_each(|drive| all.extend(&drive.regime.plan.queues));
+                Arc::new(all)
+            }
+        }
     }
 
     /// Whether the application in a namespace is under load.
@@ -132,18 +120,21 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
         let known: Vec<_> = app.endpoints.iter().map(|e| e.name.as_str()).collect();
         return Err(WorkloadError::NoEndpoint { endpoint: endpoint.to_string(), known: known.join(", ") });
     }
-    if let Some(drive) = world.traffic.drives.remove(namespace) {
-        close(world, &drive);
+    let before = world.traffic.drives.remove(namespace);
+    if let Some(drive) = &before {
+        close(world, drive);
     }
     world.traffic.started += 1;
     let key = RandomKey::new(world.seed).part("load").part(namespace).number(world.traffic.started).value();
     let namespace = ArcStr::from(namespace);
     let graph = Arc::new(resolve(world, &namespace, &app, workload));
-    let plan = Arc::new(planned(&namespace, &app, workload, (key, world.now), graph));
-    let regime = Regime { from: world.now, until: None, plan };
     let doors = doors(world, &namespace, &app);
-    let drive = Drive { app, workload: workload.clone(), since: world.now, key, doors, regime };
-    begin(world, namespace, drive);
+    let load = Load { app, workload: workload.clone(), since: world.now, key, doors };
+    let network = Arc::new(network_of(world, workload, &graph));
+    // What is queued stays queued under another load.
+    let left = before.map(|drive| drive.state(world.now).moved(&drive.regime.plan.network, &network));
+    let system = System::new(&network.net, left.unwrap_or_else(|| flow::State::idle(&network.net)));
+    enter(world, namespace, load, (graph, network), system);
     Ok(())
 }
 
@@ -158,10 +149,10 @@ pub(super) fn rekey(world: &mut World) {
     for (namespace, drive) in drives {
         world.history.end_regime(&namespace, world.now);
         let key = RandomKey::new(world.seed).part("load").part(&namespace).number(world.traffic.started).value();
-        let plan = planned(&namespace, &drive.app, &drive.workload, (key, world.now), drive.regime.plan.graph.clone());
-        let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
-        let doors = doors(world, &namespace, &drive.app);
-        begin(world, namespace, Drive { since: world.now, key, doors, regime, ..drive });
+        let doors = doors(world, &namespace, &drive.load.app);
+        let plan = &drive.regime.plan;
+        let parts = (plan.graph.clone(), plan.network.clone());
+        enter(world, namespace, Load { since: world.now, key, doors, ..drive.load }, parts, drive.system);
     }
 }
 
@@ -171,31 +162,69 @@ pub(super) fn reconsider(world: &mut World, anew: bool) {
     let namespaces: Vec<_> = world.traffic.drives.keys().cloned().collect();
     for namespace in namespaces {
         let Some(drive) = world.traffic.drives.get(&namespace).cloned() else { continue };
-        let doors = doors(world, &namespace, &drive.app);
-        if !anew && doors == drive.doors && !drive.regime.plan.graph.dials {
+        let doors = doors(world, &namespace, &drive.load.app);
+        if !anew && doors == drive.load.doors && !drive.regime.plan.graph.dials {
             continue;
         }
-        let graph = resolve(world, &namespace, &drive.app, &drive.workload);
+        let graph = resolve(world, &namespace, &drive.load.app, &drive.load.workload);
         if graph.fingerprint == drive.regime.plan.graph.fingerprint {
-            world.traffic.drives.insert(namespace, Drive { doors, ..drive });
+            let load = Load { doors, ..drive.load };
+            world.traffic.drives.insert(namespace, Drive { load, ..drive });
             continue;
         }
         close(world, &drive);
-        let plan = planned(&namespace, &drive.app, &drive.workload, (drive.key, drive.since), Arc::new(graph));
-        let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
-        begin(world, namespace, Drive { regime, doors, ..drive });
+        let graph = Arc::new(graph);
+        let network = Arc::new(network_of(world, &drive.load.workload, &graph));
+        let state = drive.state(world.now).moved(&drive.regime.plan.network, &network);
+        let system = System::new(&network.net, state);
+        enter(world, namespace, Load { doors, ..drive.load }, (graph, network), system);
     }
 }
 
-fn begin(world: &mut World, namespace: ArcStr, drive: Drive) {
-    world.history.begin_regime(&namespace, drive.regime.clone());
-    if let Some((_, walked)) = first_crash(world.seed, &drive.regime)
+/// The processes and nodes that a load takes.
+fn network_of(world: &World, workload: &Workload, graph: &Graph) -> Compiled {
+    let rates = rates(workload);
+    let visits = graph.visits(&rates);
+    flow::compile(world, graph, &rates, &visits.vertices)
+}
+
+/// Starts a regime now.
+fn enter(world: &mut World, namespace: ArcStr, load: Load, (graph, network): (Arc<Graph>, Arc<Compiled>), system: System) {
+    let (app, workload, stream) = (&load.app, &load.workload, (load.key, load.since));
+    let next = flow::following(&network.net, &system).map(|(seconds, next)| (Duration::from_secs_f64(seconds), next));
+    let plan = Making { namespace: &namespace, app, workload, stream, graph, network, system: &system }.plan();
+    let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
+    world.history.begin_regime(&namespace, regime.clone());
+    if let Some((_, walked)) = first_crash(world.seed, &regime)
         && let Some(crash) = walked.crash
     {
-        let work = super::network::Work::Crash { namespace: namespace.clone(), regime: drive.regime.from };
+        let work = super::network::Work::Crash { namespace: namespace.clone(), regime: regime.from };
         world.schedule(crash.at, Event::Network(work));
     }
-    world.traffic.drives.insert(namespace, drive);
+    if let Some((lasts, _)) = &next {
+        let work = super::network::Work::Flow { namespace: namespace.clone(), regime: regime.from };
+        world.schedule(regime.from + *lasts, Event::Network(work));
+    }
+    world.traffic.drives.insert(namespace, Drive { load, regime, system, next });
+}
+
+/// A transient has come to where it differs noticeably from how its regime began.
+pub(super) fn flow_on(world: &mut World, namespace: &str, regime: SimTime) {
+    let Some(drive) = world.traffic.drives.get(namespace).filter(|drive| drive.regime.from == regime).cloned() else { return };
+    let Some((_, system)) = drive.next.clone() else { return };
+    close(world, &drive);
+    let plan = &drive.regime.plan;
+    let parts = (plan.graph.clone(), plan.network.clone());
+    enter(world, plan.namespace.clone(), drive.load, parts, system);
+}
+
+impl Drive {
+    /// Backlogs, and what callers have seen, at an instant of the regime.
+    fn state(&self, at: SimTime) -> flow::State {
+        let mut system = self.system.clone();
+        system.advance(&self.regime.plan.network.net, at.since(self.regime.from).as_secs_f64());
+        system.state
+    }
 }
 
 /// Ends a regime: what caches served in it is added up.
@@ -231,75 +260,6 @@ fn entry_host(world: &World, namespace: &str, app: &App) -> ArcStr {
     address.unwrap_or_else(|| format!("{}.{namespace}.svc.cluster.local", app.entry.service).into())
 }
 
-fn planned(namespace: &ArcStr, app: &Arc<App>, workload: &Workload, stream: (u64, SimTime), graph: Arc<Graph>) -> Plan {
-    let total: f64 = workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
-    let rate_micro = libm::round(workload.rate_per_s.max(0.0) * 1e6) as u64;
-    let (mut flows, mut rates, mut done) = (Vec::new(), Vec::new(), 0.0);
-    let bound = |share: f64| libm::round(share.clamp(0.0, 1.0) * WHOLE as f64) as u64;
-    for (at, (entry, (name, weight))) in graph.entries.iter().zip(&workload.mix).enumerate() {
-        let share = if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
-        rates.push(share * workload.rate_per_s);
-        let mut from = done;
-        for (outcome, p) in entry.dist.iter() {
-            let until = from + share * p;
-            let key = match workload.arrivals {
-                Arrivals::Constant => stream.0,
-                Arrivals::Poisson => RandomKey::new(stream.0).part(name).part(&format!("{outcome:?} {:?}", graph.end(outcome))).value(),
-            };
-            let process = Process { arrivals: workload.arrivals, key, origin: stream.1, rate_micro, share: (bound(from), bound(until)) };
-            flows.push(Flow { entry: at, outcome, process });
-            from = until;
-        }
-        done += share;
-    }
-    let visits = graph.visits(&rates);
-    let endpoints = workload.mix.iter().filter_map(|(name, _)| app.endpoint(name).cloned()).collect();
-    Plan { namespace: namespace.clone(), app: app.clone(), endpoints, graph, flows, visits }
-}
-
-impl Regime {
-    /// The request that an arrival of a flow is.
-    pub fn request(&self, seed: u64, flow: &Flow, arrival: Arrival, spans: bool, lines: bool) -> Walked {
-        let plan = &self.plan;
-        let name = plan.endpoints.get(flow.entry).map_or("", |e| e.name.as_str());
-        let key = RandomKey::new(seed).part("walk").part(&plan.namespace).part(name).number(arrival.id);
-        let warming = Some((&plan.visits, self.from));
-        walk(&plan.graph, flow.entry, arrival.at, &Ask { key, outcome: Some(flow.outcome), patience: PATIENCE, warming, spans, lines })
-    }
-}
-
-/// How many requests of the load arrived in a window, by endpoint and outcome, as users saw it: `None` for success, else the error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// The endpoint.
-    pub endpoint: ArcStr,
-    /// The error; `None` for requests that succeeded.
-    pub error: Option<ArcStr>,
-    /// How many.
-    pub count: u64,
-}
-
-/// Counts the requests of the load on the application in a namespace that arrived in a window. What is counted is what logs and traces
-/// of the same window show, and the counts of two windows add up to that of both.
-pub fn tally(world: &World, namespace: &str, from: SimTime, until: SimTime) -> Vec<Tally> {
-    let mut counts: BTreeMap<(ArcStr, Option<ArcStr>), u64> = BTreeMap::new();
-    for regime in world.history.regimes(namespace) {
-        let (start, end) = (regime.from.max(from), regime.until.unwrap_or(until).min(until));
-        for flow in regime.plan.flows.iter().filter(|_| start < end) {
-            let Some(endpoint) = regime.plan.endpoints.get(flow.entry) else { continue };
-            let error = match regime.plan.graph.end(flow.outcome) {
-                Ended::Served => None,
-                Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
-                Ended::Hung { .. } => Some(arcstr::literal!("context deadline exceeded")),
-                Ended::Answered { body, .. } => Some(body.clone()),
-            };
-            *counts.entry((endpoint.name.clone(), error)).or_default() += flow.process.count(start, end);
-        }
-    }
-    let counted = counts.into_iter().filter(|(_, count)| *count > 0);
-    counted.map(|((endpoint, error), count)| Tally { endpoint, error, count }).collect()
-}
-
 /// How far ahead a request that ends a process is looked for; regimes do not last that long without any change.
 const HORIZON: Duration = Duration::from_secs(24 * 3600);
 
@@ -324,6 +284,8 @@ pub struct Entrance {
     pub app: Arc<App>,
     /// Call trees, one entry for each of its endpoints in order.
     pub graph: Graph,
+    /// What requests lose to others.
+    pub queues: Arc<Queues>,
 }
 
 /// The endpoints of the application in a namespace, resolved; `None` when there is no application.
@@ -332,5 +294,5 @@ pub fn entrance(world: &World, namespace: &str) -> Option<Entrance> {
     let roots: Vec<Root> = app.endpoints.iter().map(root).collect();
     let host = entry_host(world, namespace, &app);
     let graph = compile(world, &Origin::Workstation, &host, app.entry.port, &roots);
-    Some(Entrance { app, graph })
+    Some(Entrance { app, graph, queues: world.traffic.queues() })
 }

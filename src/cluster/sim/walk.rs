@@ -3,9 +3,10 @@
 //! A walk is a function of its graph, its key and its instant. Asked for an outcome, it draws everything else conditional on it
 //! (which instance answered, which branch failed), so the walks of an outcome can be enumerated by themselves.
 //!
-//! Not modelled: queueing (work takes what it takes at low load), cancellation of work whose client gave up (what waits for an
+//! Not modelled: cancellation of work whose client gave up (what waits for an
 //! answer ends when the client gives up; what works goes on).
 
+use super::flow::Queues;
 use super::graph::outcome::{Dist, Ended, Outcome};
 use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Visits, Way, Work};
 use super::history::RunId;
@@ -35,16 +36,18 @@ pub struct Ask<'a> {
     pub patience: Duration,
     /// How fast caches have been filling, and since when.
     pub warming: Option<(&'a Visits, SimTime)>,
+    /// What is lost to other requests.
+    pub queues: Option<&'a Queues>,
     /// Whether spans are wanted.
     pub spans: bool,
     /// Whether lines are wanted.
     pub lines: bool,
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
     /// Only what the client sees.
-    pub fn client(key: Key, patience: Duration) -> Self {
-        Ask { key, outcome: None, patience, warming: None, spans: false, lines: false }
+    pub fn client(key: Key, patience: Duration, queues: &'a Queues) -> Self {
+        Ask { key, outcome: None, patience, warming: None, queues: Some(queues), spans: false, lines: false }
     }
 }
 
@@ -136,16 +139,23 @@ pub fn walk(graph: &Graph, entry: usize, at: SimTime, ask: &Ask<'_>) -> Walked {
         return Walker::new(graph, at, ask, stream).done(Outcome::SERVED, Answer::Nothing, ask.patience);
     };
     let outcome = ask.outcome.unwrap_or_else(|| entry.dist.pick(&mut stream, |_, p| p));
+    let given_up = outcome == graph.given_up();
+    // Who gives up would have got an answer later, one way or another.
+    let outcome = if given_up { entry.dist.pick(&mut stream, |_, p| p) } else { outcome };
     let mut walker = Walker { method: &entry.root.method, ..Walker::new(graph, at, ask, stream) };
     let ways = entry.ways.iter().map(|(way, dist)| (way, dist.of(outcome)));
     let way = choose(&mut walker.stream, ways).or(entry.ways.first().map(|(way, _)| way));
     let (answer, took) = match way {
-        Some(way) => walker.client(way, outcome),
+        Some(way) => walker.fitting(way, outcome, ask, given_up),
         None => (Answer::Nothing, ask.patience),
     };
-    let answer = if took >= ask.patience { Answer::Nothing } else { answer };
+    let (answer, outcome) =
+        if took >= ask.patience { (Answer::Nothing, if given_up { graph.given_up() } else { outcome }) } else { (answer, outcome) };
     walker.done(outcome, answer, took.min(ask.patience))
 }
+
+/// How far from the users' patience a walk ends whose queues had to be changed to fit its outcome.
+const MARGIN: f64 = 0.03;
 
 fn choose<T>(stream: &mut Stream, weighted: impl Iterator<Item = (T, f64)> + Clone) -> Option<T> {
     let total: f64 = weighted.clone().map(|(_, w)| w).sum();
@@ -185,6 +195,9 @@ struct Walker<'g> {
     start: SimTime,
     deadline: SimTime,
     warming: Option<(&'g Visits, SimTime)>,
+    queues: Option<&'g Queues>,
+    /// By how much queues are longer than drawn.
+    stretch: f64,
     spans: Option<Vec<Span>>,
     lines: Option<Vec<Line>>,
     crash: Option<Crash>,
@@ -199,6 +212,8 @@ impl<'g> Walker<'g> {
             start: at,
             deadline: at + ask.patience,
             warming: ask.warming,
+            queues: ask.queues.filter(|queues| !queues.is_empty()),
+            stretch: 1.0,
             spans: ask.spans.then(Vec::new),
             lines: ask.lines.then(Vec::new),
             crash: None,
@@ -208,6 +223,35 @@ impl<'g> Walker<'g> {
     fn done(self, outcome: Outcome, answer: Answer, took: Duration) -> Walked {
         let (spans, lines) = (self.spans.unwrap_or_default(), self.lines.unwrap_or_default());
         Walked { outcome, answer, took, spans, lines, crash: self.crash }
+    }
+
+    /// The request from the client's side, in time or late as its outcome says. Where queues alone decide that and the draw says otherwise,
+    /// it is walked again with queues that are as much longer or shorter.
+    fn fitting(&mut self, way: &Way, outcome: Outcome, ask: &Ask<'_>, given_up: bool) -> (Answer, Duration) {
+        let begun = self.stream.clone();
+        let (answer, took) = self.client(way, outcome);
+        // Whoever asks for no outcome takes what comes.
+        let fits = (took >= ask.patience) == given_up || self.queues.is_none() || ask.outcome.is_none();
+        if fits || matches!(self.graph.end(outcome), Ended::Hung { .. } | Ended::Unreachable { .. }) {
+            return (answer, took);
+        }
+        let wanted = ask.patience.as_secs_f64() * if given_up { 1.0 + MARGIN } else { 1.0 - MARGIN };
+        self.stretch = wanted / took.as_secs_f64().max(1e-6);
+        self.stream = begun;
+        self.spans.iter_mut().for_each(Vec::clear);
+        self.lines.iter_mut().for_each(Vec::clear);
+        self.crash = None;
+        let (answer, took) = self.client(way, outcome);
+        match given_up {
+            true => (answer, took.max(ask.patience)),
+            false => (answer, took.min(ask.patience.mul_f64(1.0 - MARGIN))),
+        }
+    }
+
+    /// What a request loses to others on a process.
+    fn queue(&mut self, run: RunId) -> Duration {
+        let Some(queues) = self.queues else { return Duration::ZERO };
+        queues.draw(run, &mut self.stream).mul_f64(self.stretch)
     }
 
     /// The request from the client's side.
@@ -236,7 +280,7 @@ impl<'g> Walker<'g> {
             (Ended::Failed { error, .. }, Some(Work::Handler(handler))) => Answer::Status(handler.error_status, error.clone()),
             (Ended::Failed { error, .. } | Ended::Unreachable { error, silent: false }, _) => Answer::Refused(error.clone()),
             (Ended::Answered { status, body }, _) => Answer::Status(*status, body.clone()),
-            (Ended::Hung { .. } | Ended::Unreachable { .. }, _) => Answer::Nothing,
+            (Ended::Hung { .. } | Ended::Unreachable { .. } | Ended::GivenUp, _) => Answer::Nothing,
         }
     }
 
@@ -251,7 +295,8 @@ impl<'g> Walker<'g> {
                 self.open(vertex, &name.into(), SpanKind::HttpServer, at, parent)
             }),
         };
-        let end = self.sequence(&found.body, outcome, at, Place { vertex, span: span.or(parent), key: None });
+        let begun = at + self.queue(found.run);
+        let end = self.sequence(&found.body, outcome, begun, Place { vertex, span: span.or(parent), key: None });
         let error = self.error(outcome);
         if let (Work::Handler(handler), Some(span)) = (&found.work, span.and_then(|s| self.spans.as_mut()?.get_mut(s))) {
             span.status = Some(if error.is_some() { handler.error_status } else { handler.reply.status });
@@ -371,7 +416,8 @@ impl<'g> Walker<'g> {
             }
             StoreWay::Served(path) => {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
-                let end = at + act.time.draw(&mut self.stream) + held;
+                let queued = act.store.map_or(Duration::ZERO, |store| self.queue(store));
+                let end = at + act.time.draw(&mut self.stream) + held + queued;
                 self.close(span, end, None);
                 match &act.miss {
                     Some(miss) => self.miss(act, miss, outcome, end, place),
@@ -422,7 +468,7 @@ impl<'g> Walker<'g> {
         match self.graph.end(outcome) {
             Ended::Served | Ended::Answered { .. } => None,
             Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
-            Ended::Hung { .. } => Some(rules::CANCELLED),
+            Ended::Hung { .. } | Ended::GivenUp => Some(rules::CANCELLED),
         }
     }
 

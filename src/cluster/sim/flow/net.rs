@@ -99,6 +99,8 @@ pub struct Operation {
     pub station: usize,
     /// CPU time that it takes of its process, what it calls aside.
     pub demand: Moments,
+    /// Whether its body's times already hold that: then only what is lost to others comes on top.
+    pub included: bool,
     /// What it does otherwise, in order.
     pub body: Vec<Part>,
 }
@@ -158,6 +160,25 @@ impl Net {
     pub fn each_call(&self, visit: &mut dyn FnMut(&Call)) {
         self.entries.iter().for_each(|entry| visit(&entry.call));
         self.operations.iter().for_each(|operation| each_call(&operation.body, visit));
+    }
+}
+
+impl Net {
+    /// Lets every call be changed.
+    pub fn each_call_mut(&mut self, edit: &mut dyn FnMut(&mut Call)) {
+        self.entries.iter_mut().for_each(|entry| edit(&mut entry.call));
+        self.operations.iter_mut().for_each(|operation| each_call_mut(&mut operation.body, edit));
+    }
+}
+
+fn each_call_mut(parts: &mut [Part], edit: &mut dyn FnMut(&mut Call)) {
+    for part in parts {
+        match part {
+            Part::Wait(_) => {}
+            Part::Call(call) => edit(call),
+            Part::Sometimes { body, .. } => each_call_mut(body, edit),
+            Part::Together(branches) => branches.iter_mut().for_each(|branch| each_call_mut(branch, edit)),
+        }
     }
 }
 

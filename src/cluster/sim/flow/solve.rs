@@ -219,6 +219,7 @@ impl Load {
         for at in (0..net.operations.len()).rev() {
             let operation = &net.operations[at];
             let (queued, own) = self.queued(operation);
+            let own = if operation.included { queued } else { own };
             let (body, _) = self.body(&operation.body);
             self.operations[at].queued = queued;
             self.operations[at].time = own.then(body);

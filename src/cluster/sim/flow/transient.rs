@@ -1,7 +1,7 @@
 //! From one settled state to the next: backlogs that grow or are worked off, callers that notice and try again.
 
 use super::net::Net;
-use super::solve::{Going, Load, State};
+use super::solve::{Going, Load, State, StationLoad};
 
 /// The tick of the integration, in seconds.
 pub const TICK_S: f64 = 0.1;
@@ -15,6 +15,30 @@ pub enum Phase {
     Growing,
     /// It is on its way.
     Moving,
+}
+
+/// From this share of attempts that come too late on, all do.
+const HOPELESS: f64 = 1.0 - 1e-3;
+
+/// The longest that a transient is integrated ahead, in seconds.
+const AHEAD_S: f64 = 60.0;
+
+/// A slowdown that changes by this share is noticed.
+const NOTICED: f64 = 0.15;
+
+/// How long it takes a system that moves to differ noticeably from how it is, or to settle, and how it is then; `None` for one that stays.
+pub fn following(net: &Net, system: &System) -> Option<(f64, System)> {
+    if system.phase() != Phase::Moving {
+        return None;
+    }
+    let (mut next, mut seconds) = (system.clone(), 0.0);
+    loop {
+        next.tick(net, TICK_S);
+        seconds += TICK_S;
+        if next.phase() != Phase::Moving || seconds >= AHEAD_S || next.differs(system) {
+            return Some((seconds, next));
+        }
+    }
 }
 
 /// A network with its state and its load.
@@ -39,9 +63,10 @@ impl System {
 
     /// How the system is.
     pub fn phase(&self) -> Phase {
-        let apart = |(now, seen): (&Going, &Going)| (now.attempts - seen.attempts).abs() > 1e-4 || (now.through - seen.through).abs() > 1e-4;
+        let apart =
+            |(now, seen): (&Going, &Going)| (now.attempts - seen.attempts).abs() > 1e-4 || (now.through - seen.through).abs() > 1e-4;
         let lag = self.load.calls.iter().zip(&self.state.seen).any(apart);
-        let moving = |(load, backlog): (&super::solve::StationLoad, &f64)| {
+        let moving = |(load, backlog): (&StationLoad, &f64)| {
             load.growth > 1e-3 * (1.0 + load.rate) || (*backlog > 0.0 && load.growth.abs() > 1e-3 * (1.0 + load.rate))
         };
         let grows = self.load.stations.iter().zip(&self.state.backlog).any(moving);
@@ -55,8 +80,15 @@ impl System {
     /// Whether no backlog is worked off and everybody who waits for it gives up.
     fn hopeless(&self) -> bool {
         let worked_off = self.load.stations.iter().zip(&self.state.backlog).any(|(load, backlog)| *backlog > 0.0 && load.growth < 0.0);
-        let undecided = self.load.late.iter().any(|late| (1e-6..1.0 - 1e-4).contains(late));
-        !worked_off && !undecided
+        let undecided = self.load.late.iter().any(|late| (1e-6..HOPELESS).contains(late));
+        !worked_off && !undecided && self.load.late.iter().any(|late| *late >= HOPELESS)
+    }
+
+    /// Whether users or processes could tell this from another instant of the same system.
+    fn differs(&self, other: &System) -> bool {
+        let slower = |(now, then): (&StationLoad, &StationLoad)| (now.slowdown / then.slowdown - 1.0).abs() > NOTICED;
+        let going = |(now, then): (&f64, &f64)| (now - then).abs() > 0.02;
+        self.load.stations.iter().zip(&other.load.stations).any(slower) || self.load.late.iter().zip(&other.load.late).any(going)
     }
 
     /// Lets a tick pass.

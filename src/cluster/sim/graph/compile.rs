@@ -54,6 +54,7 @@ impl<'w> Builder<'w> {
         for ended in &self.ends {
             self.hash.update(format!("{ended:?}").as_bytes());
         }
+        self.ends.push(Ended::GivenUp);
         let vertices = self.vertices.into_iter().flatten().collect();
         Graph { vertices, entries, ends: self.ends, fingerprint: self.hash.digest(), dials: self.dials, slow: self.slow }
     }

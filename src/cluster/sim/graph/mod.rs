@@ -40,7 +40,7 @@ pub struct Graph {
     pub vertices: Vec<Vertex>,
     /// How each root can go, in the order of the roots.
     pub entries: Vec<Entry>,
-    /// Ends, by [`Outcome::ended`].
+    /// Ends, by [`Outcome::ended`]; the last is [`Ended::GivenUp`].
     pub ends: Vec<Ended>,
     /// Equal for graphs that resolve alike.
     pub fingerprint: u64,
@@ -255,6 +255,11 @@ impl Graph {
     /// The end of an outcome.
     pub fn end(&self, outcome: Outcome) -> &Ended {
         self.ends.get(usize::from(outcome.ended)).unwrap_or(&Ended::Served)
+    }
+
+    /// The outcome of a request whose user gave up.
+    pub fn given_up(&self) -> Outcome {
+        Outcome { ended: u16::try_from(self.ends.len().saturating_sub(1)).unwrap_or(u16::MAX), ..Outcome::SERVED }
     }
 
     /// The status that the handler of a vertex answers with when it succeeds.

@@ -20,6 +20,8 @@ pub enum Ended {
         /// The call that waits.
         at: ArcStr,
     },
+    /// The user gave up before the answer came: the system is too slow.
+    GivenUp,
     /// The entry could not be reached: no program of the application saw the request.
     Unreachable {
         /// What the client sees.

@@ -29,6 +29,17 @@ impl Time {
         Time { mu: if mean > 0.0 { libm::log(mean) - variance / 2.0 } else { 0.0 }, sigma: libm::sqrt(variance), mean }
     }
 
+    /// A lognormal time with this mean in seconds and this variance.
+    pub fn with(mean: f64, variance: f64) -> Self {
+        let cv = if mean > 0.0 { libm::sqrt(variance) / mean } else { 0.0 };
+        Time::new(Span { mean_ms: mean * 1e3, cv })
+    }
+
+    /// Its mean, and its standard deviation over that.
+    pub fn mean_and_cv(&self) -> (Duration, f64) {
+        (Duration::from_nanos(self.mean as u64), libm::sqrt(libm::expm1(self.sigma * self.sigma)))
+    }
+
     /// Draws a time.
     pub fn draw(&self, stream: &mut Stream) -> Duration {
         let nanos = if self.sigma == 0.0 || self.mean == 0.0 { self.mean } else { libm::exp(self.mu + self.sigma * normal(stream)) };

@@ -81,6 +81,13 @@ pub enum Work {
         /// When the regime began.
         regime: SimTime,
     },
+    /// A transient of the load has come on, unless its regime is over.
+    Flow {
+        /// The application's namespace.
+        namespace: ArcStr,
+        /// When the regime began.
+        regime: SimTime,
+    },
     /// A request made by hand makes a process end.
     End {
         /// The process.
@@ -335,6 +342,7 @@ pub fn handle(world: &mut World, work: Work) {
         Work::Dial { .. } => look_again(world),
         Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
         Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
+        Work::Flow { namespace, regime } => super::traffic::flow_on(world, &namespace, regime),
     }
 }
 

@@ -1,0 +1,184 @@
+//! What a regime is: who asks for what when, how that ends, and how busy everybody is meanwhile.
+//!
+//! Everything about past requests derives from it.
+
+use super::flow::{Compiled, Load, Queues, System};
+use super::graph::{Ended, Graph, Outcome, Visits};
+use super::walk::{Ask, Walked, walk};
+use super::world::World;
+use crate::app::{App, Endpoint};
+use crate::rng::Key as RandomKey;
+use crate::time::SimTime;
+use crate::workload::{Arrival, Arrivals, Process, WHOLE, Workload};
+use arcstr::ArcStr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a user waits for an answer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the traffic on an application behaves while nothing changes.
+#[derive(Clone, Debug)]
+pub struct Regime {
+    /// Since when.
+    pub from: SimTime,
+    /// Until when; `None` while it lasts.
+    pub until: Option<SimTime>,
+    /// What it is.
+    pub plan: Arc<Plan>,
+}
+
+/// What a regime is.
+#[derive(Debug)]
+pub struct Plan {
+    /// Namespace of the application.
+    pub namespace: ArcStr,
+    /// The application.
+    pub app: Arc<App>,
+    /// The endpoints under load, in the order of the graph's entries.
+    pub endpoints: Vec<Endpoint>,
+    /// Call trees.
+    pub graph: Arc<Graph>,
+    /// Requests, by endpoint and outcome.
+    pub flows: Vec<Flow>,
+    /// Requests per second to each vertex and cache.
+    pub visits: Visits,
+    /// The processes and nodes that this takes.
+    pub network: Arc<Compiled>,
+    /// How busy they are.
+    pub load: Load,
+    /// What a request loses to others.
+    pub queues: Arc<Queues>,
+}
+
+/// The requests to one endpoint that end in one way.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The endpoint, as a place among the graph's entries.
+    pub entry: usize,
+    /// How they end.
+    pub outcome: Outcome,
+    /// When they arrive.
+    pub process: Process,
+}
+
+/// Requests per second of each endpoint of a workload.
+pub(super) fn rates(workload: &Workload) -> Vec<f64> {
+    let total: f64 = workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
+    let share = |weight: f64| if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
+    workload.mix.iter().map(|(_, weight)| share(*weight) * workload.rate_per_s).collect()
+}
+
+/// What a regime is made of.
+pub(super) struct Making<'a> {
+    pub namespace: &'a ArcStr,
+    pub app: &'a Arc<App>,
+    pub workload: &'a Workload,
+    /// Names the arrivals' randomness, and when they began.
+    pub stream: (u64, SimTime),
+    pub graph: Arc<Graph>,
+    pub network: Arc<Compiled>,
+    pub system: &'a System,
+}
+
+impl Making<'_> {
+    /// The regime's plan.
+    pub fn plan(self) -> Plan {
+        let rates = rates(self.workload);
+        let visits = self.graph.visits(&rates);
+        let endpoints = self.workload.mix.iter().filter_map(|(name, _)| self.app.endpoint(name).cloned()).collect();
+        let load = self.system.load.clone();
+        let queues = Arc::new(Queues::of(&self.network, &load));
+        let flows = self.flows();
+        let (namespace, app) = (self.namespace.clone(), self.app.clone());
+        Plan { namespace, app, endpoints, graph: self.graph, flows, visits, network: self.network, load, queues }
+    }
+
+    /// The arrivals of each endpoint by how they end: shares of one stream.
+    fn flows(&self) -> Vec<Flow> {
+        let total: f64 = self.workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
+        let bound = |share: f64| libm::round(share.clamp(0.0, 1.0) * WHOLE as f64) as u64;
+        let rate_micro = libm::round(self.workload.rate_per_s.max(0.0) * 1e6) as u64;
+        let (mut flows, mut done) = (Vec::new(), 0.0);
+        for (at, (entry, (name, weight))) in self.graph.entries.iter().zip(&self.workload.mix).enumerate() {
+            let share = if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
+            let late = self.late(at);
+            let mut from = done;
+            let in_time = entry.dist.iter().map(|(outcome, p)| (outcome, p * (1.0 - late)));
+            for (outcome, p) in in_time.chain((late > 0.0).then_some((self.graph.given_up(), late))) {
+                let until = from + share * p;
+                let (arrivals, origin) = (self.workload.arrivals, self.stream.1);
+                let process = Process { arrivals, key: self.key(name, outcome), origin, rate_micro, share: (bound(from), bound(until)) };
+                flows.push(Flow { entry: at, outcome, process });
+                from = until;
+            }
+            done += share;
+        }
+        flows
+    }
+
+    /// The share of an endpoint's users who give up; less than one in a hundred million is nobody.
+    fn late(&self, entry: usize) -> f64 {
+        let call = self.network.net.entries.get(entry).map(|entry| &entry.call);
+        let late = call.and_then(|call| Some(call.reached * self.system.load.late.get(call.id)?)).unwrap_or(0.0);
+        if late < 1e-8 { 0.0 } else { late }
+    }
+
+    fn key(&self, name: &ArcStr, outcome: Outcome) -> u64 {
+        match self.workload.arrivals {
+            Arrivals::Constant => self.stream.0,
+            Arrivals::Poisson => {
+                let end = self.graph.end(outcome);
+                // A place in the table of ends is no part of the name: the table depends on what else can happen.
+                let named = if outcome == self.graph.given_up() { "given up".to_owned() } else { format!("{outcome:?} {end:?}") };
+                RandomKey::new(self.stream.0).part(name).part(&named).value()
+            }
+        }
+    }
+}
+
+impl Regime {
+    /// The request that an arrival of a flow is.
+    pub fn request(&self, seed: u64, flow: &Flow, arrival: Arrival, spans: bool, lines: bool) -> Walked {
+        let plan = &self.plan;
+        let name = plan.endpoints.get(flow.entry).map_or("", |e| e.name.as_str());
+        let key = RandomKey::new(seed).part("walk").part(&plan.namespace).part(name).number(arrival.id);
+        let warming = Some((&plan.visits, self.from));
+        let (outcome, queues) = (Some(flow.outcome), Some(&*plan.queues));
+        let ask = Ask { key, outcome, patience: PATIENCE, warming, queues, spans, lines };
+        walk(&plan.graph, flow.entry, arrival.at, &ask)
+    }
+}
+
+/// How many requests of the load arrived in a window, by endpoint and outcome, as users saw it: `None` for success, else the error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The endpoint.
+    pub endpoint: ArcStr,
+    /// The error; `None` for requests that succeeded.
+    pub error: Option<ArcStr>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Counts the requests of the load on the application in a namespace that arrived in a window. What is counted is what logs and traces
+/// of the same window show, and the counts of two windows add up to that of both.
+pub fn tally(world: &World, namespace: &str, from: SimTime, until: SimTime) -> Vec<Tally> {
+    let mut counts: BTreeMap<(ArcStr, Option<ArcStr>), u64> = BTreeMap::new();
+    for regime in world.history.regimes(namespace) {
+        let (start, end) = (regime.from.max(from), regime.until.unwrap_or(until).min(until));
+        for flow in regime.plan.flows.iter().filter(|_| start < end) {
+            let Some(endpoint) = regime.plan.endpoints.get(flow.entry) else { continue };
+            let error = match regime.plan.graph.end(flow.outcome) {
+                Ended::Served => None,
+                Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error.clone()),
+                Ended::Hung { .. } | Ended::GivenUp => Some(arcstr::literal!("context deadline exceeded")),
+                Ended::Answered { body, .. } => Some(body.clone()),
+            };
+            *counts.entry((endpoint.name.clone(), error)).or_default() += flow.process.count(start, end);
+        }
+    }
+    let counted = counts.into_iter().filter(|(_, count)| *count > 0);
+    counted.map(|((endpoint, error), count)| Tally { endpoint, error, count }).collect()
+}
