@@ -6,7 +6,7 @@
 
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// A key under construction: a seed followed by the parts that name the purpose.
 ///
@@ -17,42 +17,71 @@ use xxhash_rust::xxh3::Xxh3;
 /// assert_eq!(a, b);
 /// ```
 #[derive(Clone)]
-pub struct Key(Xxh3);
+pub struct Key(Bytes);
+
+/// What a key consists of so far. Nearly all keys are short, and a hash under way is more than half a KiB to move about.
+#[derive(Clone)]
+enum Bytes {
+    Short { length: usize, bytes: [u8; SHORT] },
+    Long(Box<Xxh3>),
+}
+
+/// The longest key that is kept as it is.
+const SHORT: usize = 120;
 
 impl Key {
     /// Starts a key with a seed.
     pub fn new(seed: u64) -> Self {
-        let mut hash = Xxh3::new();
-        hash.update(&seed.to_le_bytes());
-        Key(hash)
+        let mut key = Key(Bytes::Short { length: 0, bytes: [0; SHORT] });
+        key.append(&seed.to_le_bytes());
+        key
+    }
+
+    fn append(&mut self, more: &[u8]) {
+        match &mut self.0 {
+            Bytes::Short { length, bytes } => match bytes.get_mut(*length..*length + more.len()) {
+                Some(place) => {
+                    place.copy_from_slice(more);
+                    *length += more.len();
+                }
+                None => {
+                    let mut hash = Box::new(Xxh3::new());
+                    hash.update(bytes.get(..*length).unwrap_or_default());
+                    hash.update(more);
+                    self.0 = Bytes::Long(hash);
+                }
+            },
+            Bytes::Long(hash) => hash.update(more),
+        }
     }
 
     /// Appends a text; lengths are hashed too, so `("ab", "c")` and `("a", "bc")` differ.
     #[must_use]
-    pub fn part(mut self, text: &str) -> Self {
-        self.0.update(&(text.len() as u64).to_le_bytes());
-        self.0.update(text.as_bytes());
-        self
+    pub fn part(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
     }
 
     /// Appends a number.
     #[must_use]
     pub fn number(mut self, number: u64) -> Self {
-        self.0.update(&number.to_le_bytes());
+        self.append(&number.to_le_bytes());
         self
     }
 
     /// Appends bytes, with their length.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.append(&(bytes.len() as u64).to_le_bytes());
+        self.append(bytes);
         self
     }
 
     /// The 64-bit value of the key.
     pub fn value(&self) -> u64 {
-        self.0.digest()
+        match &self.0 {
+            Bytes::Short { length, bytes } => xxh3_64(bytes.get(..*length).unwrap_or_default()),
+            Bytes::Long(hash) => hash.digest(),
+        }
     }
 
     /// The random stream that belongs to the key.
@@ -142,6 +171,20 @@ mod tests {
         let mut a = Key::new(1).part("ab").part("c").stream();
         let mut b = Key::new(1).part("a").part("bc").stream();
         assert_ne!(a.bits(), b.bits());
+    }
+
+    #[test]
+    fn short_and_long_keys_hash_what_they_consist_of() {
+        for length in [0, 1, 80, 95, 96, 97, 120, 121, 300] {
+            let text = "x".repeat(length);
+            let key = Key::new(5).part(&text).number(9);
+            let mut whole = Xxh3::new();
+            whole.update(&5_u64.to_le_bytes());
+            whole.update(&(length as u64).to_le_bytes());
+            whole.update(text.as_bytes());
+            whole.update(&9_u64.to_le_bytes());
+            assert_eq!(key.value(), whole.digest(), "{length}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Traces: spans of one request, and which of many traces are asked for.
 
 use crate::time::SimTime;
-use arcstr::ArcStr;
+use arcstr::{ArcStr, literal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +90,13 @@ impl SpanKind {
             SpanKind::RpcClient | SpanKind::Store => "client",
         }
     }
+
+    fn shared_text(self) -> ArcStr {
+        match self {
+            SpanKind::HttpServer | SpanKind::RpcServer => literal!("server"),
+            SpanKind::RpcClient | SpanKind::Store => literal!("client"),
+        }
+    }
 }
 
 /// What the client library of a program knows of a span, beyond its times.
@@ -115,26 +122,26 @@ impl Facts<'_> {
     /// The tags that Jaeger's client libraries set; those of the sampler on the first span alone.
     pub fn tags(&self) -> Vec<(ArcStr, Tag)> {
         let mut tags: Vec<(ArcStr, Tag)> = Vec::with_capacity(8);
-        let mut set = |key: &str, tag: Tag| tags.push((key.into(), tag));
+        let mut set = |key: ArcStr, tag: Tag| tags.push((key, tag));
         if let Some(ratio) = self.sampled {
-            set("sampler.type", Tag::Text("probabilistic".into()));
-            set("sampler.param", Tag::Float(ratio));
+            set(literal!("sampler.type"), Tag::Text(literal!("probabilistic")));
+            set(literal!("sampler.param"), Tag::Float(ratio));
         }
-        set("span.kind", Tag::Text(self.kind.text().into()));
+        set(literal!("span.kind"), Tag::Text(self.kind.shared_text()));
         match self.kind {
             SpanKind::HttpServer => {
-                set("http.method", Tag::Text(self.operation.split(' ').nth(1).unwrap_or("GET").into()));
-                set("http.url", Tag::Text(self.url.clone().unwrap_or_default()));
-                set("component", Tag::Text("net/http".into()));
-                set("http.status_code", Tag::Int(self.status.map_or(0, i64::from)));
+                set(literal!("http.method"), Tag::Text(self.operation.split(' ').nth(1).unwrap_or("GET").into()));
+                set(literal!("http.url"), Tag::Text(self.url.clone().unwrap_or_default()));
+                set(literal!("component"), Tag::Text(literal!("net/http")));
+                set(literal!("http.status_code"), Tag::Int(self.status.map_or(0, i64::from)));
             }
-            SpanKind::RpcServer | SpanKind::RpcClient => set("component", Tag::Text("gRPC".into())),
+            SpanKind::RpcServer | SpanKind::RpcClient => set(literal!("component"), Tag::Text(literal!("gRPC"))),
             SpanKind::Store => {}
         }
         if self.failed {
-            set("error", Tag::Bool(true));
+            set(literal!("error"), Tag::Bool(true));
         }
-        set("internal.span.format", Tag::Text("jaeger".into()));
+        set(literal!("internal.span.format"), Tag::Text(literal!("jaeger")));
         tags.extend(self.more.iter().map(|(key, value)| (key.clone(), Tag::Text(value.clone()))));
         tags
     }

@@ -26,6 +26,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Clients send their spans in batches about once a second, so the load's very last requests are not found yet.
+const BATCH: Duration = Duration::from_secs(1);
+
 /// Requests that one search looks at, at most.
 const LOOKED_AT: usize = 100_000;
 
@@ -144,10 +147,10 @@ fn dependencies(world: &World, jaeger: RunId) -> BTreeMap<(ArcStr, ArcStr), i64>
 
 /// The traces that a Jaeger process finds, oldest first.
 pub fn search(world: &World, jaeger: RunId, query: &TraceQuery) -> Vec<Trace> {
-    let mut found = Vec::new();
+    let (mut found, mut senders) = (Vec::new(), Senders::new());
     visit(world, jaeger, (query.from, query.until), LOOKED_AT, &mut |seen| {
         if seen.spans.iter().any(|span| span.service == query.service) {
-            found.extend(trace(world, jaeger, &seen).filter(|trace| query.fits(trace)));
+            found.extend(trace(world, jaeger, &seen, &mut senders).filter(|trace| query.fits(trace)));
         }
         found.len() < query.limit
     });
@@ -159,7 +162,7 @@ fn by_id(world: &World, jaeger: RunId, id: u64) -> Option<Trace> {
     let mut found = None;
     visit(world, jaeger, (SimTime::ZERO, world.now), LOOKED_AT, &mut |seen| {
         if seen.trace == id {
-            found = trace(world, jaeger, &seen);
+            found = trace(world, jaeger, &seen, &mut Senders::new());
         }
         found.is_none()
     });
@@ -202,7 +205,7 @@ fn visit<'a>(world: &'a World, jaeger: RunId, window: (SimTime, SimTime), most: 
     let mut regimes: Vec<&Regime> = world.history.driven().flat_map(|namespace| world.history.regimes(namespace)).collect();
     regimes.sort_by_key(|regime| regime.from);
     for regime in regimes.into_iter().rev() {
-        let (start, end) = (regime.from.max(from), regime.until.unwrap_or(until).min(until));
+        let (start, end) = (regime.from.max(from), regime.until.unwrap_or(until).min(until).min(world.now - BATCH));
         for (flow, arrival) in latest_first(regime, start, end) {
             while let Some(visit) = by_hand.next_if(|visit| visit.at >= arrival.at) {
                 if !more(seen_by_hand(visit)) {
@@ -230,9 +233,8 @@ fn visit<'a>(world: &'a World, jaeger: RunId, window: (SimTime, SimTime), most: 
 fn latest_first(regime: &Regime, from: SimTime, until: SimTime) -> impl Iterator<Item = (&Flow, Arrival)> {
     let mut heads: Vec<_> = regime.plan.flows.iter().map(|flow| (flow, flow.process.window(from, until, true).peekable())).collect();
     std::iter::from_fn(move || {
-        let at = |(_, head): &mut (&Flow, std::iter::Peekable<Box<dyn Iterator<Item = Arrival>>>)| head.peek().map(|arrival| arrival.at);
-        let times: Vec<_> = heads.iter_mut().map(at).collect();
-        let latest = times.iter().enumerate().filter_map(|(index, at)| Some(((*at)?, index))).max()?.1;
+        let times = heads.iter_mut().enumerate().filter_map(|(index, (_, head))| Some((head.peek()?.at, index)));
+        let latest = times.max()?.1;
         let (flow, head) = heads.get_mut(latest)?;
         Some((*flow, head.next()?))
     })
@@ -249,23 +251,29 @@ fn sample_ratio(world: &World, run: RunId) -> f64 {
 }
 
 /// A walk's spans as Jaeger has them; `None` when it has none, or the trace was not sampled.
-fn trace(world: &World, jaeger: RunId, seen: &Seen<'_>) -> Option<Trace> {
+fn trace(world: &World, jaeger: RunId, seen: &Seen<'_>, senders: &mut Senders) -> Option<Trace> {
     let root = seen.spans.first()?;
-    let ratio = sample_ratio(world, root.run);
+    let ratio = senders.entry(root.run).or_insert_with(|| sender(world, root)).1;
     if RandomKey::new(seen.trace).part("sampled").stream().unit() >= ratio {
         return None;
     }
     let name = |at: usize| if at == 0 { seen.trace } else { RandomKey::new(seen.trace).number(at as u64).value() };
-    let mut processes: BTreeMap<RunId, Arc<Process>> = BTreeMap::new();
     let mut kept = Vec::with_capacity(seen.spans.len());
     for (at, span) in seen.spans.iter().enumerate().filter(|(_, span)| span.sink == Some(jaeger)) {
-        let process = processes.entry(span.run).or_insert_with(|| process(world, span)).clone();
+        let process = senders.entry(span.run).or_insert_with(|| sender(world, span)).0.clone();
         let url = (span.kind == SpanKind::HttpServer).then(|| seen.url());
         let tags = tags(span, url, (at == 0).then_some(ratio));
         let (id, parent, operation) = (name(at), span.parent.map(name), span.operation.clone());
         kept.push(Span { id, parent, operation, start: span.start, took: span.took, tags, error: span.error.clone(), process });
     }
     (!kept.is_empty()).then_some(Trace { id: seen.trace, spans: kept })
+}
+
+/// Processes that send spans, each as Jaeger has it and with the share of its requests that it traces.
+type Senders = BTreeMap<RunId, (Arc<Process>, f64)>;
+
+fn sender(world: &World, span: &Walked) -> (Arc<Process>, f64) {
+    (process(world, span), sample_ratio(world, span.run))
 }
 
 fn process(world: &World, span: &Walked) -> Arc<Process> {

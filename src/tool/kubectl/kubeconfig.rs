@@ -12,6 +12,7 @@ use super::output::yaml;
 use crate::object;
 use crate::object::Json;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Entries by name.
 pub type Entries = BTreeMap<String, Json>;
@@ -149,6 +150,20 @@ impl Kubeconfig {
         })
     }
 
+    /// As [`Kubeconfig::parse`]; the text that was read last is remembered, since nearly all commands read the same.
+    fn parse_again(text: &str) -> Result<Kubeconfig, String> {
+        static LAST: Mutex<Option<(String, Kubeconfig)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, file)) = &*last
+            && known == text
+        {
+            return Ok(file.clone());
+        }
+        let file = Kubeconfig::parse(text)?;
+        *last = Some((text.to_owned(), file.clone()));
+        Ok(file)
+    }
+
     /// As a file holds it.
     pub fn to_json(&self) -> Json {
         object! {
@@ -178,7 +193,7 @@ impl Kubeconfig {
         let mut merged = Kubeconfig::default();
         for path in paths(call) {
             let Some(content) = call.cx.files.read(&path) else { continue };
-            let file = Kubeconfig::parse(&String::from_utf8_lossy(&content))
+            let file = Kubeconfig::parse_again(&String::from_utf8_lossy(&content))
                 .map_err(|why| format!("error loading config file {}: {why}", quote(&path)))?;
             for (into, from) in
                 [(&mut merged.clusters, file.clusters), (&mut merged.users, file.users), (&mut merged.contexts, file.contexts)]
