@@ -60,9 +60,8 @@ format: $(VENV)/.ready ## Format in place
 
 .PHONY: bench
 bench: build ## Speed and memory against the budgets
-	mkdir -p target
-	cargo bench --features bash --bench kernel -- --max-time 1 | tee target/kernel.txt
-	$(PY) benchmarks/episode.py target/kernel.txt
+	cargo bench --features bash --bench kernel -- --max-time 1 | tee $(CARGO_TARGET_DIR)/kernel.txt
+	$(PY) benchmarks/episode.py $(CARGO_TARGET_DIR)/kernel.txt
 
 .PHONY: bench-live
 bench-live: build ## Speed of live environments on $$KUBECONFIG's cluster

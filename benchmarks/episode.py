@@ -1,7 +1,7 @@
 """Speed and memory against the budgets of the design, through Python.
 
-``make bench`` runs ``benchmarks/kernel.rs`` first and hands its output to this script, which prints one table: budget, fastest, median. Machines
-are noisy, so the fastest of many repetitions is what compares; figures through Python include Gymnasium's and Python's own share.
+``make bench`` runs ``benchmarks/kernel.rs`` first and hands its output to this script, which prints one table: budget, fastest, median.
+Machines are noisy, so the fastest of many repetitions is what compares; figures through Python include Gymnasium's and Python's own share.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def kernel_us(output: str, entry: str, argument: str = "") -> tuple[float, float
         at = next((i for i in range(at + 1, len(lines)) if re.search(rf"─ {re.escape(argument)}\s", lines[i])), None)
     if at is None:
         return None
-    rate = [float(n) * {"": 1, "K": 1e3, "M": 1e6}[k] for n, k in re.findall(r"([\d.]+) ([KM]?)item/s", lines[at + 1] if at + 1 < len(lines) else "")]
+    rate = [
+        float(n) * {"": 1, "K": 1e3, "M": 1e6}[k]
+        for n, k in re.findall(r"([\d.]+) ([KM]?)item/s", lines[at + 1] if at + 1 < len(lines) else "")
+    ]
     if rate:
         return 1e6 / rate[0], 1e6 / rate[2]
     times = [float(n) * UNITS_US[unit] for n, unit in re.findall(r"([\d.]+) (ns|µs|ms|s)\b", lines[at])]
@@ -95,7 +98,12 @@ def main() -> None:
         ("reset", 2000, "µs", times_us(lambda seed: fresh.reset(seed=seed), 200)),
         ("reset, ready", 50, "µs", times_us(lambda _: ready.reset(seed=0), 500)),
         ("step: get pods", 60, "µs", times_us(lambda _: fresh.step(shell(f"kubectl get pods -n {NAMESPACE}")), 1000)),
-        ("step: describe pod", 150, "µs", times_us(lambda _: fresh.step(shell(f"kubectl describe pod -n {NAMESPACE} -l io.kompose.service=geo")), 1000)),
+        (
+            "step: describe pod",
+            150,
+            "µs",
+            times_us(lambda _: fresh.step(shell(f"kubectl describe pod -n {NAMESPACE} -l io.kompose.service=geo")), 1000),
+        ),
         ("whole runbook episode", None, "µs", times_us(lambda seed: aiopslab.rollout(playing, runbook, seed=seed), 30)),
     ]
     memory = memory_kib()

@@ -30,8 +30,47 @@ use divan::counter::ItemsCount;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[allow(clippy::disallowed_methods, reason = "a benchmark looks at its arguments")]
 fn main() {
-    divan::main();
+    match std::env::args().any(|argument| argument == "memory") {
+        true => memory(),
+        false => divan::main(),
+    }
+}
+
+/// `cargo bench --features bash --bench kernel -- memory`: what episodes in progress and restarts of containers in them cost, by the growth
+/// of the process.
+fn memory() {
+    let _first: Vec<Session> = (0..50).map(fresh).collect();
+    let before = resident_kib();
+    let mut sessions: Vec<Session> = (50..350).map(fresh).collect();
+    println!("fresh episode: {:.1} KiB (budget 300)", (resident_kib() - before) / sessions.len() as f64);
+    // An hour passes before each look; the crashing pod is started again a dozen times in it.
+    let mut look = || -> f64 {
+        let seen = sessions.iter_mut().map(|session| {
+            let text = format!("exec_shell(\"kubectl get pods -n {NAMESPACE} -l io.kompose.service=geo --no-headers\")");
+            let step = session.step(Action::Text(text)).expect("in progress");
+            step.observation.lines().filter_map(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok()).sum::<f64>()
+        });
+        seen.sum()
+    };
+    let (restarts, before) = (look(), resident_kib());
+    look();
+    let restarts = look() - restarts;
+    println!("restart: {:.1} KiB (budget 30; {restarts} restarts)", (resident_kib() - before) / restarts);
+}
+
+fn fresh(seed: u64) -> Session {
+    let registry = Registry::embedded();
+    let problem = registry.problem(PROBLEM).expect("embedded");
+    let mut session = Session::new(registry, problem, Options { ready_episodes: 0, step_seconds: 3600.0, ..Options::default() });
+    session.reset(seed).expect("begins");
+    session
+}
+
+fn resident_kib() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|resident| resident.parse::<f64>().ok()).unwrap_or(0.0) * 4.0
 }
 
 const PROBLEM: &str = "misconfig_app_hotel_res-mitigation-1";

@@ -49,7 +49,23 @@ impl SimTime {
 
     /// `2006-01-02T15:04:05Z`: `metav1.Time`, in UTC, seconds only.
     pub fn rfc3339(self) -> String {
-        format!("{:.0}", self.timestamp())
+        let (year, month, day) = date(self.as_secs() / 86_400);
+        let second = self.as_secs() % 86_400;
+        if year > 9999 {
+            return format!("{:.0}", self.timestamp());
+        }
+        let mut text = String::with_capacity(20);
+        let mut put = |number: u64, digits: u32, after: char| {
+            text.extend((0..digits).rev().map(|place| char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
+            text.push(after);
+        };
+        put(year, 4, '-');
+        put(month, 2, '-');
+        put(day, 2, 'T');
+        put(second / 3600, 2, ':');
+        put(second / 60 % 60, 2, ':');
+        put(second % 60, 2, 'Z');
+        text
     }
 
     /// `2006-01-02T15:04:05.000000Z`: `metav1.MicroTime`, in UTC.
@@ -114,9 +130,30 @@ impl fmt::Display for SimTime {
     }
 }
 
+/// Year, month and day of a day since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    // Years begin in March.
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for day in (0..200_000).step_by(17).chain(11_000..11_100) {
+            let at = SimTime::from_nanos((day * 86_400 + day * 7919 % 86_400) * 1_000_000_000 + 999_999_999);
+            assert_eq!(at.rfc3339(), at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        }
+    }
 
     #[test]
     fn prints_what_kubernetes_prints() {

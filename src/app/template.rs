@@ -5,7 +5,6 @@
 
 use crate::time::SimTime;
 use arcstr::ArcStr;
-use std::fmt::Write;
 
 /// A text with places for values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,26 +139,28 @@ fn clock(name: &str, now: SimTime) -> Option<ArcStr> {
     })
 }
 
-/// The colour that zerolog's console writer gives a level.
-fn coloured_level(level: &str) -> String {
+/// Appends a level in the colour that zerolog's console writer gives it.
+fn push_level(line: &mut String, level: &str) {
     let colour = match level {
         "TRC" => "34",
-        "DBG" => return level.to_owned(),
+        "DBG" => return line.push_str(level),
         "INF" => "32",
         "WRN" => "33",
         "ERR" | "FTL" | "PNC" => "31",
         _ => "1",
     };
-    format!("\u{1b}[{colour}m{level}\u{1b}[0m")
+    ["\u{1b}[", colour, "m", level, "\u{1b}[0m"].iter().for_each(|part| line.push_str(part));
 }
 
 fn zerolog(text: &str, now: SimTime) -> String {
     let (head, message) = text.split_once(" > ").unwrap_or((text.trim_end_matches(" >"), ""));
     let (level, caller) = head.split_once(' ').unwrap_or(("INF", head));
-    let mut line =
-        format!("\u{1b}[90m{}\u{1b}[0m {} \u{1b}[1m{caller}\u{1b}[0m\u{1b}[36m >\u{1b}[0m", now.rfc3339(), coloured_level(level));
+    let mut line = String::with_capacity(text.len() + 80);
+    ["\u{1b}[90m", &now.rfc3339(), "\u{1b}[0m "].iter().for_each(|part| line.push_str(part));
+    push_level(&mut line, level);
+    [" \u{1b}[1m", caller, "\u{1b}[0m\u{1b}[36m >\u{1b}[0m"].iter().for_each(|part| line.push_str(part));
     if !message.is_empty() {
-        let _ = write!(line, " \u{1b}[1m{message}\u{1b}[0m");
+        [" \u{1b}[1m", message, "\u{1b}[0m"].iter().for_each(|part| line.push_str(part));
     }
     line
 }

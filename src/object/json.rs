@@ -47,7 +47,7 @@ struct Entry {
 
 /// The first eight bytes of a text, such that heads compare as their texts do, or are equal.
 #[inline]
-fn head_of(text: &str) -> u64 {
+pub(crate) fn head_of(text: &str) -> u64 {
     let bytes = text.as_bytes();
     match bytes.first_chunk::<8>() {
         Some(first) => u64::from_be_bytes(*first),
@@ -74,16 +74,18 @@ impl Map {
     }
 
     fn search(&self, head: u64, key: &str) -> Result<usize, usize> {
-        let (start, end) = match self.0.binary_search_by_key(&head, |entry| entry.head) {
-            Err(place) => return Err(place),
-            Ok(place) => {
-                let start = self.0[..place].iter().rposition(|entry| entry.head != head).map_or(0, |before| before + 1);
-                let same = self.0[place..].iter().take_while(|entry| entry.head == head).count();
-                (start, place + same)
+        let mut place = self.0.partition_point(|entry| entry.head < head);
+        while let Some(entry) = self.0.get(place).filter(|entry| entry.head == head) {
+            // Equal heads of equal lengths up to eight are equal keys.
+            if entry.key.len() == key.len() && (key.len() <= 8 || entry.key == key) {
+                return Ok(place);
             }
-        };
-        let found = self.0[start..end].binary_search_by(|entry| entry.key.as_str().cmp(key));
-        found.map(|at| start + at).map_err(|at| start + at)
+            if entry.key.as_str() > key {
+                break;
+            }
+            place += 1;
+        }
+        Err(place)
     }
 
     /// The value under `key`.

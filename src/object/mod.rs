@@ -18,6 +18,7 @@ pub mod selector;
 pub mod unified_diff;
 
 pub use field_selector::FieldSelector;
+pub(crate) use json::head_of;
 pub use json::{Json, Map, NULL};
 pub use quantity::Quantity;
 pub use resource::{ResourceRef, ResourceType};

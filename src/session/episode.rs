@@ -143,7 +143,7 @@ impl Episode {
             shell: workstation(started, Key::new(seed).part("shell").value()),
             tools: Arc::new(prompt::tools(problem.task)),
             cluster: begun.stage.cluster,
-            baseline: Arc::new(begun.baseline),
+            baseline: begun.baseline,
             undo: begun.undo.map(Arc::new),
             first_observation: observation.into(),
             started,

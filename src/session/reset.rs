@@ -103,7 +103,7 @@ impl From<crate::cluster::live::OpenError> for ResetError {
 /// A cluster on which the first observation can be taken, and what it was before the fault.
 pub(super) struct Begun {
     pub(super) stage: Stage,
-    pub(super) baseline: Baseline,
+    pub(super) baseline: Arc<Baseline>,
     pub(super) undo: Option<Undo>,
 }
 
@@ -118,11 +118,17 @@ pub(super) fn begin(
     let mut stage = worlds.stage(registry, problem, options, seed)?;
     let (cluster, problem) = (&mut *stage.cluster, stage.problem.clone());
     let app = &problem.app;
-    if let Some(load) = changed_load(app, options) {
+    let load = changed_load(app, options);
+    if let Some(load) = &load {
         cluster.drive(&app.namespace, load.as_ref())?;
     }
-    settle(cluster, app)?;
-    let baseline = Baseline::record(cluster, &app.namespace)?;
+    let baseline = match stage.known.clone().filter(|_| load.is_none()) {
+        Some(known) => known,
+        None => {
+            settle(cluster, app)?;
+            Arc::new(Baseline::record(cluster, &app.namespace)?)
+        }
+    };
     let fault = problem.fault.as_ref().map(|fault| if options.strict { fault.strict() } else { fault.clone() });
     let undo = fault.map(|fault| inject(cluster, &problem, &fault)).transpose()?;
     let [low, high] = problem.delay_s;
@@ -173,7 +179,7 @@ fn failing(cluster: &mut dyn Cluster, app: &App, endpoints: &[ArcStr]) -> Option
 
 /// Waits until the application is healthy. A settled baseline is; callers of what a live cluster has just restarted connect again after a
 /// back-off of their own.
-fn settle(cluster: &mut dyn Cluster, app: &Arc<App>) -> Result<(), ResetError> {
+pub(super) fn settle(cluster: &mut dyn Cluster, app: &Arc<App>) -> Result<(), ResetError> {
     let give_up = cluster.now() + SETTLED_WITHIN;
     loop {
         match require_healthy(cluster, app) {

@@ -1,14 +1,16 @@
 //! Where episodes take place: the one place above the `Cluster` trait that knows which worlds there are.
 
 use super::options::{ClusterChoice, Options};
-use super::reset::ResetError;
+use super::reset::{self, ResetError};
+use crate::app::App;
 use crate::cluster::Cluster;
 use crate::cluster::environment::{EnvironmentError, LiveConfig};
-use crate::cluster::sim::baseline;
+use crate::cluster::sim::baseline::{self, Settled};
 use crate::cluster::sim::cluster::SimCluster;
 use crate::object::Json;
 use crate::problem::{Problem, Registry};
-use std::sync::Arc;
+use crate::task::Baseline;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A cluster with a settled, healthy application on it, under its own load.
 pub(super) struct Stage {
@@ -20,6 +22,25 @@ pub(super) struct Stage {
     pub(super) kind: &'static str,
     /// What a trajectory's header tells of it; null when its kind says all.
     pub(super) description: Json,
+    /// What the application consists of, where it is known to be healthy already.
+    pub(super) known: Option<Arc<Baseline>>,
+}
+
+/// What the application of a settled world consists of; `None` when every episode calls some of it differently. It is looked at, and its
+/// health tried, once.
+fn known(settled: &Arc<Settled>, app: &Arc<App>) -> Result<Option<Arc<Baseline>>, ResetError> {
+    type Looked = (Arc<Settled>, Option<Arc<Baseline>>);
+    static LOOKED: Mutex<Vec<Looked>> = Mutex::new(Vec::new());
+    let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, found)) = looked.iter().find(|(known, _)| Arc::ptr_eq(known, settled)) {
+        return Ok(found.clone());
+    }
+    let mut cluster = SimCluster::new(settled.world.clone());
+    reset::settle(&mut cluster, app)?;
+    let baseline = Baseline::record(&mut cluster, &app.namespace)?;
+    let found = (!settled.has_names(&format!("{baseline:?}"))).then(|| Arc::new(baseline));
+    looked.push((settled.clone(), found.clone()));
+    Ok(found)
 }
 
 /// What a session keeps between episodes: the environment on a live cluster.
@@ -39,7 +60,8 @@ impl Worlds {
             ClusterChoice::Sim => {
                 let settled = baseline::baseline(registry.catalog(), &problem.app, options.strict)?;
                 let cluster = Box::new(SimCluster::new(baseline::fork(&settled, &problem.app, seed)?));
-                Ok(Stage { cluster, problem: problem.clone(), kind: "sim", description: Json::Null })
+                let known = known(&settled, &problem.app)?;
+                Ok(Stage { cluster, problem: problem.clone(), kind: "sim", description: Json::Null, known })
             }
             ClusterChoice::Live(config) => self.live(config, problem, options),
         }
@@ -68,7 +90,7 @@ impl Worlds {
         placed.condition.convergence_max_s = placed.condition.convergence_max_s.min(config.grade_patience_s);
         placed.condition.settling_max_s = placed.condition.settling_max_s.min(config.grade_patience_s);
         self.environment = Some(environment);
-        Ok(Stage { cluster, problem: Arc::new(placed), kind: "live", description })
+        Ok(Stage { cluster, problem: Arc::new(placed), kind: "live", description, known: None })
     }
 
     #[cfg(not(feature = "live"))]

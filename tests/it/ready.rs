@@ -30,6 +30,7 @@ fn play(session: &mut Session, seed: u64) -> (String, String, u128) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "trainers have threads of their own")]
 fn a_ready_episode_is_the_one_that_a_reset_comes_to() {
     let fresh = play(&mut session(0), 4711);
     assert_eq!(play(&mut session(8), 4711), fresh, "the one that is kept");

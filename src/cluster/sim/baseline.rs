@@ -38,6 +38,13 @@ pub struct Settled {
     nameless: bool,
 }
 
+impl Settled {
+    /// Whether a text holds something that every episode calls differently.
+    pub fn has_names(&self, text: &str) -> bool {
+        self.names.within(text).next().is_some()
+    }
+}
+
 /// The settled baseline of an application, built on first use and kept for the life of the process.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ const QUICK: Duration = Duration::from_secs(1);
 
 /// So many requests that write may be under way at an instant of a log; of more, lines are cut to a shorter time after their request, so
 /// that what a reader pays does not follow the rate.
-const UNDER_WAY: f64 = 2_000.0;
+const UNDER_WAY: f64 = 500.0;
 
 /// Lines that are derived at once, at most, about.
 const STRETCH_LINES: f64 = 25_000.0;

@@ -9,7 +9,7 @@ use super::history::RunId;
 use super::places::Words;
 use super::store::{Key, Kind};
 use super::world::World;
-use crate::object::{Json, Object};
+use crate::object::{Json, Object, head_of};
 use crate::rng::{Key as RandomKey, Stream};
 use aho_corasick::{AhoCorasick, MatchKind};
 use arcstr::ArcStr;
@@ -23,6 +23,8 @@ pub struct Names {
     automaton: AhoCorasick,
     /// In order of the texts.
     old: Vec<(ArcStr, Sort)>,
+    /// Their first bytes.
+    heads: Vec<u64>,
     /// Those for which the same new name might be drawn twice.
     short: Vec<usize>,
     /// Lines of the history that hold names: whose, and which.
@@ -81,7 +83,8 @@ impl Names {
         let short = old.iter().enumerate().filter_map(short).collect();
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(old.iter().map(|(text, _)| text.as_str()));
         let automaton = automaton.expect("a few hundred plain texts make an automaton");
-        let mut names = Names { automaton, old, short, lines: Vec::new() };
+        let heads = old.iter().map(|(text, _)| head_of(text)).collect();
+        let mut names = Names { automaton, old, heads, short, lines: Vec::new() };
         let lines = world.history.runs().flat_map(|run| run.lines.iter().enumerate().map(move |(at, (_, line))| (run.id, at, line)));
         names.lines = lines.filter(|(_, _, line)| names.within(line).next().is_some()).map(|(run, at, _)| (run, at)).collect();
         Arc::new(names)
@@ -112,6 +115,14 @@ impl Names {
             own @ Some(Sort::ServiceAddress) => earlier.iter().filter(|other| sort(**other) == own).any(is_name),
             _ => false,
         }
+    }
+
+    /// The name that a text is.
+    fn whole(&self, text: &str) -> Option<usize> {
+        let head = head_of(text);
+        let first = self.heads.partition_point(|known| *known < head);
+        let alike = self.heads.iter().enumerate().skip(first).take_while(|(_, known)| **known == head);
+        alike.map(|(at, _)| at).find(|at| self.old.get(*at).is_some_and(|(old, _)| old == text))
     }
 
     /// The names that a text is made of: start, end and which.
@@ -197,7 +208,7 @@ impl Renaming {
 
     /// A text with new names; shared with the old one when it holds none.
     pub fn text(&self, text: &ArcStr) -> ArcStr {
-        if let Ok(at) = self.names.old.binary_search_by(|(old, _)| old.as_str().cmp(text)) {
+        if let Some(at) = self.names.whole(text) {
             return self.name(at).clone();
         }
         Words::find(&self.names, text).map_or_else(|| text.clone(), |words| words.renamed(text, self))

@@ -2,7 +2,7 @@
 //!
 //! Persistent maps, so a fork is a pointer copy. Every write takes the next resourceVersion and is put on the watch log.
 //! What an episode has from its baseline is given the episode's names when it is first read; most of it never is.
-//! Not modelled: compaction by time (the log is a bounded ring), storage versions.
+//! Not modelled: watches from an earlier resourceVersion (the log holds what has not been handed out), storage versions.
 
 use super::places::{Places, Words};
 use super::rename::{Names, Renaming};
@@ -118,8 +118,14 @@ struct Old {
 #[derive(Clone, Default)]
 struct Inherited {
     old: Arc<Vec<Old>>,
-    /// The names of the episode, and the objects under them as far as they were read; `None` in the baseline itself.
-    new: Option<Arc<(Arc<Renaming>, Box<[OnceLock<Object>]>)>>,
+    /// The same under an episode's names; `None` in the baseline itself.
+    new: Option<Arc<Named>>,
+}
+
+/// Objects under the names of an episode, as far as they were read.
+struct Named {
+    names: Arc<Renaming>,
+    objects: Box<[OnceLock<Object>]>,
 }
 
 impl Inherited {
@@ -131,7 +137,7 @@ impl Inherited {
         let old = &self.old[number];
         match &self.new {
             None => &old.object,
-            Some(new) => new.1[number].get_or_init(|| Object(old.places.renamed(&old.object, &new.0))),
+            Some(new) => new.objects[number].get_or_init(|| Object(old.places.renamed(&old.object, &new.names))),
         }
     }
 
@@ -146,7 +152,7 @@ impl Inherited {
     /// Whether an owner reference of the object at an entry names this uid.
     fn is_owned(&self, entry: &Entry, uid: &str) -> bool {
         match (entry, &self.new) {
-            (Entry::Inherited(number), Some(new)) => self.old[*number].owners.iter().any(|owner| owner.is(uid, &new.0)),
+            (Entry::Inherited(number), Some(new)) => self.old[*number].owners.iter().any(|owner| owner.is(uid, &new.names)),
             _ => self.at(entry).owners().iter().any(|owner| owner.get("uid").text() == uid),
         }
     }
@@ -174,12 +180,9 @@ pub struct Store {
     custom: Vector<ResourceRef>,
     revision: u64,
     log: Vector<Change>,
-    /// How many entries were ever put on the log; the ring holds the last ones.
+    /// How many entries were ever put on the log; it holds those that nobody has taken yet.
     logged: u64,
 }
-
-/// Entries the watch log keeps; a watcher further behind gets 410 Gone.
-const LOG_CAPACITY: usize = 1024;
 
 impl Default for Store {
     fn default() -> Self {
@@ -331,27 +334,23 @@ impl Store {
                 *objects = objects.iter().map(|(key, entry)| (names.key(key), entry.clone())).collect();
             }
         }
-        let new = self.inherited.old.iter().map(|_| OnceLock::new()).collect();
-        self.inherited.new = Some(Arc::new((Arc::clone(names), new)));
+        let objects = self.inherited.old.iter().map(|_| OnceLock::new()).collect();
+        self.inherited.new = Some(Arc::new(Named { names: Arc::clone(names), objects }));
     }
 
     fn record(&mut self, change: Change) {
-        if self.log.len() == LOG_CAPACITY {
-            self.log.pop_front();
-        }
         self.log.push_back(change);
         self.logged += 1;
     }
 
-    /// How many changes were ever logged: the cursor of a reader that has seen them all.
+    /// How many changes were ever logged.
     pub fn cursor(&self) -> u64 {
         self.logged
     }
 
-    /// The change at a cursor; `None` when there is none yet or it has left the ring.
-    pub fn change(&self, cursor: u64) -> Option<&Change> {
-        let first = self.logged - self.log.len() as u64;
-        self.log.get(usize::try_from(cursor.checked_sub(first)?).ok()?)
+    /// Takes the first change off the log. Everyone who watches is told of it then, so it need not be kept, nor the objects in it.
+    pub(super) fn next_change(&mut self) -> Option<Change> {
+        self.log.pop_front()
     }
 }
 

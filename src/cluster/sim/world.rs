@@ -37,7 +37,7 @@ pub struct World {
     pub store: Store,
     /// Work to come.
     pub queue: Queue<Event>,
-    /// Changes handed out so far (a cursor of the store's log).
+    /// Changes handed out so far.
     pub(super) seen: u64,
     /// Draws made so far for names and uids.
     pub(super) drawn: u64,
@@ -103,7 +103,7 @@ impl World {
     /// Hands every change that has not been seen yet to those who watch. Returns whether `interested` held for one of them.
     pub fn settle(&mut self, interested: &mut dyn FnMut(&Change) -> bool) -> bool {
         let mut woken = false;
-        while let Some(change) = self.store.change(self.seen).cloned() {
+        while let Some(change) = self.store.next_change() {
             self.seen += 1;
             controllers::on_change(self, &change);
             scheduler::on_change(self, &change);
