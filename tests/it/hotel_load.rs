@@ -53,7 +53,7 @@ fn a_settled_load_is_one_regime_at_any_rate() {
         let before = hotel.world().history.regimes(NS).count();
         hotel.run(600.0);
         assert_eq!(hotel.world().history.regimes(NS).count(), before);
-        assert!(regime(&hotel).plan.queues.is_empty(), "nobody is busy at {rate}/s");
+        assert!(!regime(&hotel).plan.pressure.queues(), "nobody is busy at {rate}/s");
     }
 }
 
@@ -109,4 +109,40 @@ fn transients_are_the_same_however_they_are_looked_at() {
 
 fn regimes_start(hotel: &Hotel) -> aiopslab::time::SimTime {
     hotel.world().history.regimes(NS).next().expect("driven").from
+}
+
+/// Times of requests of the load as users see them, in milliseconds, sorted.
+fn times(hotel: &Hotel, endpoint: &str) -> Vec<f64> {
+    let regime = regime(hotel);
+    let flows = regime.plan.flows.iter().filter(|flow| regime.plan.endpoints[flow.entry].name == endpoint);
+    let now = hotel.world().now;
+    let of = |flow: &traffic::Flow| -> Vec<f64> {
+        let arrivals = flow.process.window(now - Duration::from_secs(120), now, false).take(2000);
+        arrivals.map(|a| regime.request(hotel.world().seed, flow, a, false, false).took.as_secs_f64() * 1e3).collect()
+    };
+    let mut all: Vec<f64> = flows.flat_map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+#[test]
+fn times_are_those_of_the_recorded_application() {
+    // Endpoint, requests per second, measured mean, median and 95th percentile, and how far from each: at 10/s the recording has a long tail
+    // of a shared machine's making.
+    let check = |endpoint: &str, rate: f64, measured: [f64; 3], within: [f64; 3]| {
+        let mut hotel = Hotel::deployed(1);
+        hotel.drive(rate, Arrivals::Poisson);
+        hotel.run(240.0);
+        let times = times(&hotel, endpoint);
+        let at = |p: f64| times[((times.len() - 1) as f64 * p) as usize];
+        let found = [times.iter().sum::<f64>() / times.len() as f64, at(0.5), at(0.95)];
+        println!("{endpoint} at {rate}/s: {found:.2?} measured {measured:.2?}");
+        for ((found, measured), within) in found.iter().zip(measured).zip(within) {
+            assert!((found / measured - 1.0).abs() < within, "{endpoint} at {rate}/s: {found:.2} ms instead of {measured}");
+        }
+    };
+    check("GET /hotels", 10.0, [5.06, 4.22, 9.63], [0.15, 0.05, 0.4]);
+    check("GET /hotels", 50.0, [3.45, 3.34, 5.09], [0.1, 0.1, 0.1]);
+    check("GET /recommendations", 10.0, [2.49, 2.19, 4.88], [0.15, 0.15, 0.3]);
+    check("GET /recommendations", 50.0, [1.68, 1.64, 2.56], [0.1, 0.1, 0.2]);
 }

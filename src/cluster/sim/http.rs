@@ -6,7 +6,7 @@
 //! Not modelled: TLS handshakes (a port that speaks TLS answers as if the client did), keep-alive, redirects, what a request
 //! writes to databases.
 
-use super::flow::Queues;
+use super::flow::Pressure;
 use super::graph::{Ended, Graph, Outcome, Root, compile_to};
 use super::history::RunId;
 use super::network::{self, Connection, Origin, Peer, Reach, Transport, Wire};
@@ -33,7 +33,7 @@ pub struct Visit {
     /// What it met.
     pub graph: Arc<Graph>,
     /// What it lost to others.
-    pub queues: Arc<Queues>,
+    pub pressure: Arc<Pressure>,
     /// How it ended.
     pub outcome: Outcome,
     /// Names its randomness.
@@ -48,7 +48,7 @@ impl Visit {
     /// The request again.
     pub fn walk(&self, spans: bool, lines: bool) -> Walked {
         let key = RandomKey::new(self.key);
-        walk(&self.graph, 0, self.at, &Ask { outcome: Some(self.outcome), spans, lines, ..Ask::client(key, self.patience, &self.queues) })
+        walk(&self.graph, 0, self.at, &Ask { outcome: Some(self.outcome), spans, lines, ..Ask::client(key, self.patience, &self.pressure) })
     }
 }
 
@@ -121,8 +121,8 @@ fn process(world: &mut World, run: RunId, wire: &Wire, connection: &Connection, 
 /// Walks the request, remembers it, and lets it have its consequences.
 fn visit(world: &mut World, graph: &Arc<Graph>, request: &HttpRequest) -> Walked {
     let key = world.draw("visit").bits();
-    let queues = world.traffic.queues();
-    let ask = Ask { lines: true, ..Ask::client(RandomKey::new(key), request.timeout, &queues) };
+    let pressure = world.traffic.pressure();
+    let ask = Ask { lines: true, ..Ask::client(RandomKey::new(key), request.timeout, &pressure) };
     let walked = walk(graph, 0, world.now, &ask);
     if let Some(crash) = &walked.crash {
         let (run, lines, code) = (crash.run, crash.lines.clone(), crash.code);
@@ -131,7 +131,7 @@ fn visit(world: &mut World, graph: &Arc<Graph>, request: &HttpRequest) -> Walked
     world.history.visit(Visit {
         at: world.now,
         graph: graph.clone(),
-        queues,
+        pressure,
         outcome: walked.outcome,
         key,
         patience: request.timeout,
@@ -214,7 +214,7 @@ fn probe_one(world: &World, request: &ProbeRequest, entrance: Option<&traffic::E
     let Some(entry) = entrance.app.endpoints.iter().position(|e| e.name == request.endpoint) else { return failed("no such endpoint") };
     let key = RandomKey::new(world.seed).part("probe").part(&request.namespace).part(&request.endpoint);
     let key = key.number(request.index).number(world.now.as_nanos());
-    let walked = walk(&entrance.graph, entry, world.now, &Ask::client(key, PATIENCE, &entrance.queues));
+    let walked = walk(&entrance.graph, entry, world.now, &Ask::client(key, PATIENCE, &entrance.pressure));
     let (status, error) = match walked.answer {
         Answer::Served(vertex) => (entrance.graph.reply_status(vertex), ArcStr::new()),
         Answer::Status(status, error) => (status, error),

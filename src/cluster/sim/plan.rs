@@ -2,7 +2,7 @@
 //!
 //! Everything about past requests derives from it.
 
-use super::flow::{Compiled, Load, Queues, System};
+use super::flow::{Compiled, Load, Pressure, System};
 use super::graph::{Ended, Graph, Outcome, Visits};
 use super::walk::{Ask, Walked, walk};
 use super::world::World;
@@ -49,7 +49,7 @@ pub struct Plan {
     /// How busy they are.
     pub load: Load,
     /// What a request loses to others.
-    pub queues: Arc<Queues>,
+    pub pressure: Arc<Pressure>,
 }
 
 /// The requests to one endpoint that end in one way.
@@ -89,10 +89,10 @@ impl Making<'_> {
         let visits = self.graph.visits(&rates);
         let endpoints = self.workload.mix.iter().filter_map(|(name, _)| self.app.endpoint(name).cloned()).collect();
         let load = self.system.load.clone();
-        let queues = Arc::new(Queues::of(&self.network, &load));
+        let pressure = Arc::new(Pressure::of(&self.network, &load));
         let flows = self.flows();
         let (namespace, app) = (self.namespace.clone(), self.app.clone());
-        Plan { namespace, app, endpoints, graph: self.graph, flows, visits, network: self.network, load, queues }
+        Plan { namespace, app, endpoints, graph: self.graph, flows, visits, network: self.network, load, pressure }
     }
 
     /// The arrivals of each endpoint by how they end: shares of one stream.
@@ -145,8 +145,8 @@ impl Regime {
         let name = plan.endpoints.get(flow.entry).map_or("", |e| e.name.as_str());
         let key = RandomKey::new(seed).part("walk").part(&plan.namespace).part(name).number(arrival.id);
         let warming = Some((&plan.visits, self.from));
-        let (outcome, queues) = (Some(flow.outcome), Some(&*plan.queues));
-        let ask = Ask { key, outcome, patience: PATIENCE, warming, queues, spans, lines };
+        let (outcome, pressure) = (Some(flow.outcome), Some(&*plan.pressure));
+        let ask = Ask { key, outcome, patience: PATIENCE, warming, pressure, spans, lines };
         walk(&plan.graph, flow.entry, arrival.at, &ask)
     }
 }

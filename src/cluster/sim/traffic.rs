@@ -13,7 +13,7 @@
 //! Not modelled: requests in flight when a regime ends, what users' writes add to databases. Calls between services that come too late
 //! because of queues are tried again in the flow's rates, but single walks do not show it.
 
-use super::flow::{self, Compiled, Queues, System};
+use super::flow::{self, Compiled, Pressure, System};
 use super::graph::{Graph, Root, compile};
 use super::history::RunId;
 use super::network::{Connection, Origin, Transport, routes};
@@ -77,14 +77,14 @@ impl State {
     }
 
     /// What requests lose to others at present.
-    pub fn queues(&self) -> Arc<Queues> {
-        let mut busy = self.drives.values().map(|drive| &drive.regime.plan.queues);
+    pub fn pressure(&self) -> Arc<Pressure> {
+        let mut busy = self.drives.values().map(|drive| &drive.regime.plan.pressure);
         match (busy.next(), busy.next()) {
             (None, _) => Arc::default(),
             (Some(only), None) => only.clone(),
             _ => {
-                let mut all = Queues::default();
-                self.drives.values().for_each(|drive| all.extend(&drive.regime.plan.queues));
+                let mut all = Pressure::default();
+                self.drives.values().for_each(|drive| all.add(&drive.regime.plan.pressure));
                 Arc::new(all)
             }
         }
@@ -285,7 +285,7 @@ pub struct Entrance {
     /// Call trees, one entry for each of its endpoints in order.
     pub graph: Graph,
     /// What requests lose to others.
-    pub queues: Arc<Queues>,
+    pub pressure: Arc<Pressure>,
 }
 
 /// The endpoints of the application in a namespace, resolved; `None` when there is no application.
@@ -294,5 +294,5 @@ pub fn entrance(world: &World, namespace: &str) -> Option<Entrance> {
     let roots: Vec<Root> = app.endpoints.iter().map(root).collect();
     let host = entry_host(world, namespace, &app);
     let graph = compile(world, &Origin::Workstation, &host, app.entry.port, &roots);
-    Some(Entrance { app, graph, queues: world.traffic.queues() })
+    Some(Entrance { app, graph, pressure: world.traffic.pressure() })
 }

@@ -6,7 +6,7 @@
 //! Not modelled: cancellation of work whose client gave up (what waits for an
 //! answer ends when the client gives up; what works goes on).
 
-use super::flow::Queues;
+use super::flow::Pressure;
 use super::graph::outcome::{Dist, Ended, Outcome};
 use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Visits, Way, Work};
 use super::history::RunId;
@@ -37,7 +37,7 @@ pub struct Ask<'a> {
     /// How fast caches have been filling, and since when.
     pub warming: Option<(&'a Visits, SimTime)>,
     /// What is lost to other requests.
-    pub queues: Option<&'a Queues>,
+    pub pressure: Option<&'a Pressure>,
     /// Whether spans are wanted.
     pub spans: bool,
     /// Whether lines are wanted.
@@ -46,8 +46,8 @@ pub struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// Only what the client sees.
-    pub fn client(key: Key, patience: Duration, queues: &'a Queues) -> Self {
-        Ask { key, outcome: None, patience, warming: None, queues: Some(queues), spans: false, lines: false }
+    pub fn client(key: Key, patience: Duration, pressure: &'a Pressure) -> Self {
+        Ask { key, outcome: None, patience, warming: None, pressure: Some(pressure), spans: false, lines: false }
     }
 }
 
@@ -195,7 +195,9 @@ struct Walker<'g> {
     start: SimTime,
     deadline: SimTime,
     warming: Option<(&'g Visits, SimTime)>,
-    queues: Option<&'g Queues>,
+    pressure: Option<&'g Pressure>,
+    /// How long work takes, over what the data say.
+    pace: f64,
     /// By how much queues are longer than drawn.
     stretch: f64,
     spans: Option<Vec<Span>>,
@@ -212,7 +214,8 @@ impl<'g> Walker<'g> {
             start: at,
             deadline: at + ask.patience,
             warming: ask.warming,
-            queues: ask.queues.filter(|queues| !queues.is_empty()),
+            pace: ask.pressure.map_or(1.0, |pressure| pressure.pace),
+            pressure: ask.pressure.filter(|pressure| pressure.queues()),
             stretch: 1.0,
             spans: ask.spans.then(Vec::new),
             lines: ask.lines.then(Vec::new),
@@ -231,7 +234,7 @@ impl<'g> Walker<'g> {
         let begun = self.stream.clone();
         let (answer, took) = self.client(way, outcome);
         // Whoever asks for no outcome takes what comes.
-        let fits = (took >= ask.patience) == given_up || self.queues.is_none() || ask.outcome.is_none();
+        let fits = (took >= ask.patience) == given_up || self.pressure.is_none() || ask.outcome.is_none();
         if fits || matches!(self.graph.end(outcome), Ended::Hung { .. } | Ended::Unreachable { .. }) {
             return (answer, took);
         }
@@ -250,13 +253,13 @@ impl<'g> Walker<'g> {
 
     /// What a request loses to others on a process.
     fn queue(&mut self, run: RunId) -> Duration {
-        let Some(queues) = self.queues else { return Duration::ZERO };
-        queues.draw(run, &mut self.stream).mul_f64(self.stretch)
+        let Some(pressure) = self.pressure else { return Duration::ZERO };
+        pressure.draw(run, &mut self.stream).mul_f64(self.stretch)
     }
 
     /// The request from the client's side.
     fn client(&mut self, way: &Way, outcome: Outcome) -> (Answer, Duration) {
-        let overhead = client_time().draw(&mut self.stream);
+        let overhead = client_time().draw(&mut self.stream).mul_f64(self.pace);
         match way {
             Way::Hangs { .. } => (Answer::Nothing, self.deadline - self.start),
             Way::Fails { after, .. } => {
@@ -326,7 +329,7 @@ impl<'g> Walker<'g> {
 
     fn act(&mut self, act: &Act, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
         match act {
-            Act::Compute(time) => at + time.draw(&mut self.stream),
+            Act::Compute(time) => at + time.draw(&mut self.stream).mul_f64(self.pace),
             Act::Call(call) => self.call(call, outcome, at, place),
             Act::Store(store) => self.store(store, outcome, at, place),
             Act::Parallel { branches, rest } => {
@@ -393,7 +396,7 @@ impl<'g> Walker<'g> {
                     // Lost on the wire, or too late for the caller.
                     return act.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout);
                 }
-                let hop = act.hop.draw(&mut self.stream);
+                let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let arrived = at + hop / 2 + held / 2;
                 self.serve(*vertex, inner, arrived, parent) + hop / 2 + held / 2
@@ -417,7 +420,7 @@ impl<'g> Walker<'g> {
             StoreWay::Served(path) => {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let queued = act.store.map_or(Duration::ZERO, |store| self.queue(store));
-                let end = at + act.time.draw(&mut self.stream) + held + queued;
+                let end = at + act.time.draw(&mut self.stream).mul_f64(self.pace) + held + queued;
                 self.close(span, end, None);
                 match &act.miss {
                     Some(miss) => self.miss(act, miss, outcome, end, place),

@@ -5,13 +5,13 @@
 
 pub mod compile;
 pub mod net;
-pub mod queues;
+pub mod pressure;
 pub mod sharing;
 pub mod solve;
 pub mod transient;
 
 pub use compile::{Compiled, compile};
 pub use net::{Call, Entry, Moments, Net, Operation, Part, Station};
-pub use queues::Queues;
+pub use pressure::Pressure;
 pub use solve::{Going, Load, OperationLoad, State, StationLoad};
 pub use transient::{Phase, System, following};
