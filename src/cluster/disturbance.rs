@@ -2,11 +2,12 @@
 
 use arcstr::ArcStr;
 use std::fmt;
+use std::time::Duration;
 
 /// Something done below the API.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Disturbance {
-    /// The first process of a container is killed (SIGKILL); nothing is left to relieve.
+    /// The first process of a container is killed (SIGKILL). Done once, nothing is left to relieve.
     ContainerKill {
         /// Namespace of the pod.
         namespace: ArcStr,
@@ -14,6 +15,8 @@ pub enum Disturbance {
         pod: ArcStr,
         /// Container.
         container: ArcStr,
+        /// How long it lives before it is killed again, for as long as the pod is there; only once when `None`.
+        again_after: Option<Duration>,
     },
     /// Packets that leave or enter a pod are lost with a probability.
     NetworkLoss {
@@ -23,6 +26,17 @@ pub enum Disturbance {
         pod: ArcStr,
         /// Probability, 0 to 1.
         share: f64,
+    },
+    /// Packets that leave a pod are late.
+    NetworkDelay {
+        /// Namespace of the pod.
+        namespace: ArcStr,
+        /// Pod.
+        pod: ArcStr,
+        /// By how much.
+        latency: Duration,
+        /// Give or take, evenly.
+        jitter: Duration,
     },
     /// No packet passes between a pod and another one (every other end when `None`).
     NetworkPartition {
@@ -43,8 +57,14 @@ pub enum Disturbance {
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Disturbance::ContainerKill { namespace, pod, container } => write!(f, "killing container {container} of pod {namespace}/{pod}"),
+            Disturbance::ContainerKill { namespace, pod, container, again_after } => {
+                let again = if again_after.is_some() { " again and again" } else { "" };
+                write!(f, "killing container {container} of pod {namespace}/{pod}{again}")
+            }
             Disturbance::NetworkLoss { namespace, pod, share } => write!(f, "losing {share} of the packets of pod {namespace}/{pod}"),
+            Disturbance::NetworkDelay { namespace, pod, latency, .. } => {
+                write!(f, "delaying what pod {namespace}/{pod} sends by {} s", latency.as_secs_f64())
+            }
             Disturbance::NetworkPartition { namespace, pod, from: Some(other) } => {
                 write!(f, "cutting pod {namespace}/{pod} off from pod {other}")
             }

@@ -1,4 +1,4 @@
-//! What breaks below the API: killed pods and containers, lossy and cut networks, stopped nodes.
+//! What breaks below the API: killed pods and containers, lossy, late and cut networks, stopped nodes.
 //!
 //! Recipes name Deployments; which pods and nodes that means is resolved at injection. What is in force afterwards is named after
 //! namespace, kind and pod or node, so that it can be proved and ended by anyone who knows the recipe. A kill is over in an instant:
@@ -13,7 +13,7 @@
 use super::FaultError;
 use super::edit::{self, Undo, unexpected};
 use crate::cluster::{ApiRequest, Cluster, Disturbance, Identity, Options, Propagation, Right};
-use crate::object::{Json, Object, ResourceRef, resource};
+use crate::object::{Object, ResourceRef, resource};
 use crate::time::SimTime;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ pub struct PodKill {
     pub deployment: String,
 }
 
-/// The first process of a container is killed in all pods of a Deployment.
+/// The first process of a container is killed in all pods of a Deployment, once or again and again.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerKill {
@@ -35,6 +35,8 @@ pub struct ContainerKill {
     pub deployment: String,
     /// Container; the first one when it is not named.
     pub container: Option<String>,
+    /// Seconds after which it is killed again whenever it has come back, for as long as the pod is there; only once when absent.
+    pub again_after_s: Option<u32>,
 }
 
 /// Packets of all pods of a Deployment get lost.
@@ -45,6 +47,22 @@ pub struct NetworkLoss {
     pub deployment: String,
     /// Probability, above 0 and at most 1.
     pub share: f64,
+    /// Deployments that keep connections to it; a repair with kubectl replaces their pods as well.
+    #[serde(default)]
+    pub callers: Vec<String>,
+}
+
+/// What all pods of a Deployment send arrives late.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkDelay {
+    /// Deployment.
+    pub deployment: String,
+    /// By how much.
+    pub latency_s: f64,
+    /// Give or take, evenly; at most the latency.
+    #[serde(default)]
+    pub jitter_s: f64,
     /// Deployments that keep connections to it; a repair with kubectl replaces their pods as well.
     #[serde(default)]
     pub callers: Vec<String>,
@@ -81,7 +99,7 @@ impl PodKill {
     pub(super) fn inject(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Undo, FaultError> {
         let victims = some_pods(cluster, namespace, &self.deployment)?;
         for pod in &victims {
-            let mut delete = ApiRequest::delete(pods(), Some(namespace), pod.name());
+            let mut delete = ApiRequest::delete(edit::pods(), Some(namespace), pod.name());
             delete.options = Options {
                 grace_period_s: Some(0),
                 propagation: Some(Propagation::Background),
@@ -135,19 +153,29 @@ impl ContainerKill {
         found.map(|name| (*name).to_owned()).ok_or_else(|| unexpected(format!("pod {:?}", pod.name()), expected(), names.join(", ")))
     }
 
+    fn wanted(&self, namespace: &str, pod: &Object) -> Result<Named, FaultError> {
+        let container = self.container(pod)?.into();
+        let again_after = self.again_after_s.map(|seconds| Duration::from_secs(seconds.into()));
+        let what = Disturbance::ContainerKill { namespace: namespace.into(), pod: pod.name().into(), container, again_after };
+        Ok((name_of(namespace, "container-kill", &[pod.name()]), what))
+    }
+
     pub(super) fn inject(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Undo, FaultError> {
-        let mut wanted = Vec::new();
-        for pod in some_pods(cluster, namespace, &self.deployment)? {
-            let container = self.container(&pod)?.into();
-            let what = Disturbance::ContainerKill { namespace: namespace.into(), pod: pod.name().into(), container };
-            wanted.push((name_of(namespace, "container-kill", &[pod.name()]), what));
-        }
+        let pods = some_pods(cluster, namespace, &self.deployment)?;
+        let wanted = pods.iter().map(|pod| self.wanted(namespace, pod)).collect::<Result<Vec<_>, _>>()?;
         begin(cluster, "container-kill", &wanted)?;
-        Ok(nothing_left(&self.deployment, Vec::new()))
+        match self.again_after_s {
+            Some(_) => Ok(replacing(&self.deployment, pods.iter(), wanted)),
+            None => Ok(nothing_left(&self.deployment, Vec::new())),
+        }
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {
         for pod in some_pods(cluster, namespace, &self.deployment)? {
+            if self.again_after_s.is_some() {
+                let wanted = self.wanted(namespace, &pod)?;
+                in_force(cluster, "container-kill", &[wanted])?;
+            }
             let name = self.container(&pod)?;
             let status = pod.at(&["status", "containerStatuses"]).find("name", &name).cloned().unwrap_or_default();
             let killed = |state: &str| status.at(&[state, "terminated", "exitCode"]).as_i64() == Some(137);
@@ -181,6 +209,39 @@ impl NetworkLoss {
         let pods = some_pods(cluster, namespace, &self.deployment)?;
         let wanted: Vec<_> = pods.iter().map(|pod| self.wanted(namespace, pod)).collect();
         in_force(cluster, "network-loss", &wanted)
+    }
+}
+
+impl NetworkDelay {
+    fn wanted(&self, namespace: &str, pod: &Object) -> Named {
+        let [latency, jitter] = [self.latency_s, self.jitter_s].map(Duration::from_secs_f64);
+        let what = Disturbance::NetworkDelay { namespace: namespace.into(), pod: pod.name().into(), latency, jitter };
+        (name_of(namespace, "network-delay", &[pod.name()]), what)
+    }
+
+    /// Refuses what is no delay.
+    fn check(&self) -> Result<(), FaultError> {
+        if self.latency_s > 0.0 && self.latency_s <= 3600.0 && (0.0..=self.latency_s).contains(&self.jitter_s) {
+            return Ok(());
+        }
+        let expected = "a latency above 0 and at most an hour, with a jitter of at most as much";
+        Err(unexpected("network-delay", expected, format!("{} and {}", self.latency_s, self.jitter_s)))
+    }
+
+    pub(super) fn inject(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<Undo, FaultError> {
+        self.check()?;
+        let pods = some_pods(cluster, namespace, &self.deployment)?;
+        let wanted: Vec<_> = pods.iter().map(|pod| self.wanted(namespace, pod)).collect();
+        let callers = pods_of_all(cluster, namespace, self.callers.iter())?;
+        begin(cluster, "network-delay", &wanted)?;
+        Ok(replacing(&self.deployment, pods.iter().chain(&callers), wanted))
+    }
+
+    pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {
+        self.check()?;
+        let pods = some_pods(cluster, namespace, &self.deployment)?;
+        let wanted: Vec<_> = pods.iter().map(|pod| self.wanted(namespace, pod)).collect();
+        in_force(cluster, "network-delay", &wanted)
     }
 }
 
@@ -234,7 +295,7 @@ impl NodeStop {
             .iter()
             .filter_map(|(_, what)| if let Disturbance::NodeStop { node } = what { Some(node.as_str()) } else { None })
             .collect();
-        let all = cluster.api(&Identity::operator(), &ApiRequest::list(pods(), Some(namespace)));
+        let all = cluster.api(&Identity::operator(), &ApiRequest::list(edit::pods(), Some(namespace)));
         let all = all.map_err(|error| FaultError::Api { doing: "list", what: "pods".to_owned(), error })?.into_items();
         let moved = all.iter().filter(|pod| stopped.contains(pod.spec().get("nodeName").text()) && pod.controller().is_some());
         let commands = moved.map(|pod| format!("delete pod {} --force --grace-period=0", pod.name())).collect();
@@ -273,10 +334,6 @@ pub(super) fn rights(kind: &'static str, namespace: &str) -> Vec<Right> {
 
 fn builtin(group: &str, plural: &str) -> &'static ResourceRef {
     resource::builtin_named(group, plural).expect("it is in the table of built-in kinds")
-}
-
-fn pods() -> &'static ResourceRef {
-    builtin("", "pods")
 }
 
 fn created(object: &Object) -> SimTime {
@@ -334,14 +391,7 @@ fn in_force(cluster: &mut dyn Cluster, fault: &'static str, wanted: &[Named]) ->
 }
 
 fn nothing_left(deployment: &str, commands: Vec<String>) -> Undo {
-    Undo {
-        kind: "deployment",
-        name: deployment.to_owned(),
-        patch: Json::Null,
-        patch_kind: crate::cluster::PatchKind::Merge,
-        disturbances: Vec::new(),
-        commands,
-    }
+    Undo { commands, ..Undo::of("deployment", deployment) }
 }
 
 /// The undo of what is repaired by replacing pods.

@@ -32,14 +32,8 @@ impl SetImage {
         let old = container.get("image").text().to_owned();
         let patch = |image: &str| in_container(object! { "name" => self.container.as_str(), "image" => image });
         edit::patch_deployment(cluster, namespace, &self.deployment, (PatchKind::Strategic, patch(&self.image)), "kubectl-set")?;
-        Ok(Undo {
-            kind: "deployment",
-            name: self.deployment.clone(),
-            patch: patch(&old),
-            patch_kind: PatchKind::Strategic,
-            disturbances: Vec::new(),
-            commands: vec![format!("set image deployment/{} {}={}", self.deployment, self.container, edit::shell_word(&old))],
-        })
+        let command = format!("set image deployment/{} {}={}", self.deployment, self.container, edit::shell_word(&old));
+        Ok(Undo::of_deployment(&self.deployment, PatchKind::Strategic, patch(&old), command))
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {
@@ -64,6 +58,9 @@ pub struct SetCommand {
     pub container: String,
     /// The command.
     pub command: Vec<String>,
+    /// Whether the Deployment is deleted and created again, as AIOpsLab does it, instead of patched.
+    #[serde(default)]
+    pub anew: bool,
 }
 
 impl SetCommand {
@@ -75,8 +72,17 @@ impl SetCommand {
         let before = edit::deployment(cluster, namespace, &self.deployment)?;
         let (at, container) = edit::container(&before, &self.container)?;
         let old = container.get("command").clone();
-        let patch = in_container(object! { "name" => self.container.as_str(), "command" => self.value() });
-        edit::patch_deployment(cluster, namespace, &self.deployment, (PatchKind::Strategic, patch), "kubectl-edit")?;
+        if self.anew {
+            edit::made_anew(cluster, namespace, &before, |changed| {
+                let containers = changed.at_mut(&["spec", "template", "spec", "containers"]);
+                if let Some(container) = containers.items_mut().get_mut(at) {
+                    container.set("command", self.value());
+                }
+            })?;
+        } else {
+            let patch = in_container(object! { "name" => self.container.as_str(), "command" => self.value() });
+            edit::patch_deployment(cluster, namespace, &self.deployment, (PatchKind::Strategic, patch), "kubectl-edit")?;
+        }
         Ok(Undo::of_field(&self.deployment, &format!("/spec/template/spec/containers/{at}/command"), &old))
     }
 

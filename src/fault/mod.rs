@@ -4,17 +4,23 @@
 //! took effect and carries its undo as data, from which the oracle's repair is worded too. A change looks like one that a
 //! user made with kubectl: same requests, same field managers, no annotation, label or name of ours.
 
+mod accounts;
 mod below;
 mod edit;
 mod image;
+mod pods;
+mod redeploy;
 mod replicas;
 mod routing;
 mod scheduling;
 mod symptom;
 
-pub use below::{ContainerKill, NetworkLoss, NetworkPartition, NodeStop, PodKill};
-pub use edit::Undo;
+pub use accounts::{Access, Account, DropUser, Login, RevokeRole, Role};
+pub use below::{ContainerKill, NetworkDelay, NetworkLoss, NetworkPartition, NodeStop, PodKill};
+pub use edit::{Step, Undo};
 pub use image::{SetCommand, SetImage};
+pub use pods::PodImage;
+pub use redeploy::Redeploy;
 pub use replicas::Scale;
 pub use routing::TargetPort;
 pub use scheduling::NodeSelector;
@@ -37,12 +43,22 @@ pub enum Fault {
     TargetPort(TargetPort),
     /// A Deployment's pods fit on no node.
     NodeSelector(NodeSelector),
+    /// A user of a store loses a role.
+    RevokeRole(RevokeRole),
+    /// A user of a store is dropped.
+    DropUser(DropUser),
+    /// The application is deployed again beside its old volumes.
+    Redeploy(Redeploy),
+    /// A Deployment's running pods get an image without their program.
+    PodImage(PodImage),
     /// A Deployment's pods are deleted without grace.
     PodKill(PodKill),
     /// A container of a Deployment's pods is killed.
     ContainerKill(ContainerKill),
     /// Packets of a Deployment's pods get lost.
     NetworkLoss(NetworkLoss),
+    /// Packets of a Deployment's pods are late.
+    NetworkDelay(NetworkDelay),
     /// The pods of two Deployments cannot reach each other.
     NetworkPartition(NetworkPartition),
     /// The kubelets of a Deployment's nodes stop.
@@ -104,9 +120,14 @@ impl Fault {
             Fault::Scale(_) => "scale",
             Fault::TargetPort(_) => "target-port",
             Fault::NodeSelector(_) => "node-selector",
+            Fault::RevokeRole(_) => "revoke-role",
+            Fault::DropUser(_) => "drop-user",
+            Fault::Redeploy(_) => "redeploy",
+            Fault::PodImage(_) => "pod-image",
             Fault::PodKill(_) => "pod-kill",
             Fault::ContainerKill(_) => "container-kill",
             Fault::NetworkLoss(_) => "network-loss",
+            Fault::NetworkDelay(_) => "network-delay",
             Fault::NetworkPartition(_) => "network-partition",
             Fault::NodeStop(_) => "node-stop",
         }
@@ -120,9 +141,14 @@ impl Fault {
             Fault::Scale(fault) => &fault.deployment,
             Fault::TargetPort(fault) => &fault.service,
             Fault::NodeSelector(fault) => &fault.deployment,
+            Fault::RevokeRole(fault) => &fault.account.deployment,
+            Fault::DropUser(fault) => &fault.account.deployment,
+            Fault::Redeploy(fault) => &fault.deployment,
+            Fault::PodImage(fault) => &fault.deployment,
             Fault::PodKill(fault) => &fault.deployment,
             Fault::ContainerKill(fault) => &fault.deployment,
             Fault::NetworkLoss(fault) => &fault.deployment,
+            Fault::NetworkDelay(fault) => &fault.deployment,
             Fault::NetworkPartition(fault) => &fault.deployment,
             Fault::NodeStop(fault) => &fault.deployment,
         }
@@ -141,16 +167,22 @@ impl Fault {
     /// The rights that injecting and undoing it needs.
     pub fn rights(&self, namespace: &str) -> Vec<Right> {
         let right = |verb, group, resource| Right { verb, group, resource, namespace: Some(namespace.into()) };
+        let anew = || ["get", "delete", "create", "patch"].into_iter().map(|verb| right(verb, "apps", "deployments")).collect();
         match self {
+            Fault::SetCommand(fault) if fault.anew => anew(),
             Fault::SetImage(_) | Fault::SetCommand(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments")],
             Fault::Scale(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments/scale")],
             Fault::TargetPort(_) => vec![right("get", "", "services"), right("patch", "", "services")],
-            Fault::NodeSelector(_) => {
-                ["get", "delete", "create", "patch"].into_iter().map(|verb| right(verb, "apps", "deployments")).collect()
-            }
-            Fault::PodKill(_) | Fault::ContainerKill(_) | Fault::NetworkLoss(_) | Fault::NetworkPartition(_) | Fault::NodeStop(_) => {
-                below::rights(self.kind(), namespace)
-            }
+            Fault::NodeSelector(_) => anew(),
+            Fault::RevokeRole(_) | Fault::DropUser(_) => accounts::rights(namespace),
+            Fault::Redeploy(_) => redeploy::rights(namespace),
+            Fault::PodImage(_) => pods::rights(namespace),
+            Fault::PodKill(_)
+            | Fault::ContainerKill(_)
+            | Fault::NetworkLoss(_)
+            | Fault::NetworkDelay(_)
+            | Fault::NetworkPartition(_)
+            | Fault::NodeStop(_) => below::rights(self.kind(), namespace),
         }
     }
 
@@ -169,9 +201,14 @@ impl Fault {
             Fault::Scale(fault) => fault.inject(cluster, namespace),
             Fault::TargetPort(fault) => fault.inject(cluster, namespace),
             Fault::NodeSelector(fault) => fault.inject(cluster, namespace),
+            Fault::RevokeRole(fault) => fault.inject(cluster, namespace),
+            Fault::DropUser(fault) => fault.inject(cluster, namespace),
+            Fault::Redeploy(fault) => fault.inject(cluster, namespace),
+            Fault::PodImage(fault) => fault.inject(cluster, namespace),
             Fault::PodKill(fault) => fault.inject(cluster, namespace),
             Fault::ContainerKill(fault) => fault.inject(cluster, namespace),
             Fault::NetworkLoss(fault) => fault.inject(cluster, namespace),
+            Fault::NetworkDelay(fault) => fault.inject(cluster, namespace),
             Fault::NetworkPartition(fault) => fault.inject(cluster, namespace),
             Fault::NodeStop(fault) => fault.inject(cluster, namespace),
         }
@@ -188,9 +225,14 @@ impl Fault {
             Fault::Scale(fault) => fault.prove(cluster, namespace),
             Fault::TargetPort(fault) => fault.prove(cluster, namespace),
             Fault::NodeSelector(fault) => fault.prove(cluster, namespace),
+            Fault::RevokeRole(fault) => fault.prove(cluster, namespace),
+            Fault::DropUser(fault) => fault.prove(cluster, namespace),
+            Fault::Redeploy(fault) => fault.prove(cluster, namespace),
+            Fault::PodImage(fault) => fault.prove(cluster, namespace),
             Fault::PodKill(fault) => fault.prove(cluster, namespace),
             Fault::ContainerKill(fault) => fault.prove(cluster, namespace),
             Fault::NetworkLoss(fault) => fault.prove(cluster, namespace),
+            Fault::NetworkDelay(fault) => fault.prove(cluster, namespace),
             Fault::NetworkPartition(fault) => fault.prove(cluster, namespace),
             Fault::NodeStop(fault) => fault.prove(cluster, namespace),
         }
@@ -229,6 +271,16 @@ mod tests {
             network-partition = { deployment = "user", from = "mongodb-user" }
             [[fault]]
             node-stop = { deployment = "frontend" }
+            [[fault]]
+            revoke-role = { account = { deployment = "mongodb-geo", user = "admin", password = "admin", database = "geo-db", collection = "geo" }, role = "readWrite", by = { user = "admin", password = "admin" }, readers = ["geo"] }
+            [[fault]]
+            drop-user = { account = { deployment = "mongodb-geo", user = "admin", password = "admin", database = "geo-db", collection = "geo" }, roles = [{ role = "readWrite", db = "geo-db" }], by = { user = "root", password = "root" }, readers = ["geo"] }
+            [[fault]]
+            redeploy = { deployment = "mongodb-geo" }
+            [[fault]]
+            pod-image = { deployment = "user", container = "hotel-reserv-user", image = "registry.k8s.io/pause:3.10" }
+            [[fault]]
+            network-delay = { deployment = "user", latency_s = 10.0 }
         "#;
         let file: File = toml::from_str(text).expect("valid");
         let kinds: Vec<_> = file.fault.iter().map(|f| (f.kind(), f.target())).collect();
@@ -244,7 +296,12 @@ mod tests {
                 ("container-kill", "geo"),
                 ("network-loss", "user"),
                 ("network-partition", "user"),
-                ("node-stop", "frontend")
+                ("node-stop", "frontend"),
+                ("revoke-role", "mongodb-geo"),
+                ("drop-user", "mongodb-geo"),
+                ("redeploy", "mongodb-geo"),
+                ("pod-image", "user"),
+                ("network-delay", "user"),
             ]
         );
         assert!(matches!(file.fault[0].strict(), Fault::SetImage(SetImage { image, .. }) if image == "b:2"));

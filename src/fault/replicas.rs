@@ -24,14 +24,9 @@ impl Scale {
             return Err(unexpected(format!("deployment {:?}", self.deployment), format!("other than {old} replicas"), old.to_string()));
         }
         edit::scale(cluster, namespace, &self.deployment, i64::from(self.replicas))?;
-        Ok(Undo {
-            kind: "deployment",
-            name: self.deployment.clone(),
-            patch: object! { "spec" => object! { "replicas" => old } },
-            patch_kind: PatchKind::Merge,
-            disturbances: Vec::new(),
-            commands: vec![format!("scale deployment {} --replicas={old}", self.deployment)],
-        })
+        let back = object! { "spec" => object! { "replicas" => old } };
+        let command = format!("scale deployment {} --replicas={old}", self.deployment);
+        Ok(Undo::of_deployment(&self.deployment, PatchKind::Merge, back, command))
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {

@@ -1,7 +1,7 @@
 //! Wrong routes: a Service that sends to where nobody listens.
 
 use super::FaultError;
-use super::edit::{self, Undo, unexpected};
+use super::edit::{self, Step, Undo, unexpected};
 use crate::cluster::{ApiRequest, Cluster, PatchKind};
 use crate::object::{Json, Object};
 use crate::{array, object};
@@ -40,14 +40,8 @@ impl TargetPort {
         edit::send(cluster, "patch", request(replace(Json::from(i64::from(self.target_port)))), "kubectl-patch")?;
         let back = replace(old);
         let command = format!("patch service {} --type=json -p {}", self.service, edit::shell_word(&back.to_compact()));
-        Ok(Undo {
-            kind: "service",
-            name: self.service.clone(),
-            patch: back,
-            patch_kind: PatchKind::Json,
-            disturbances: Vec::new(),
-            commands: vec![command],
-        })
+        let steps = vec![Step::Patch { resource: edit::services(), name: self.service.clone(), kind: PatchKind::Json, patch: back }];
+        Ok(Undo { steps, commands: vec![command], ..Undo::of("service", &self.service) })
     }
 
     pub(super) fn prove(&self, cluster: &mut dyn Cluster, namespace: &str) -> Result<(), FaultError> {

@@ -13,9 +13,19 @@ macro_rules! files {
 
 /// Every file of problems and suites that is compiled in.
 const FILES: &[(&str, &str)] = files![
+    "problems/container_kill.toml",
     "problems/misconfig_app_hotel_res.toml",
+    "problems/network_delay_hotel_res.toml",
+    "problems/network_loss_hotel_res.toml",
     "problems/noop_hotel_reservation.toml",
+    "problems/pod_failure_hotel_res.toml",
+    "problems/pod_kill_hotel_res.toml",
+    "problems/redeploy_without_PV.toml",
+    "problems/revoke_auth_mongodb.toml",
     "problems/scale_pod_zero_hotel_res.toml",
+    "problems/user_unregistered_mongodb.toml",
+    "problems/wrong_bin_usage.toml",
+    "suites/hotel-38.toml",
     "suites/smoke.toml",
 ];
 
@@ -237,7 +247,7 @@ mod tests {
         check("problems/a.toml", &wrong_app, "there is no app \"hotel-resevation\"; did you mean `hotel-reservation`?");
         check("problems/a.toml", &format!("{family}difficulty = \"tough\"\n{target}"), "none of easy, medium, hard");
         check("problems/a.toml", &format!("{family}delay_s = [9, 1]\n{target}"), "delay_s = [9, 1]");
-        check("problems/a.toml", &format!("{family}id = \"x\"\n{target}"), "id lacks {number}");
+        check("problems/a.toml", &format!("{family}id = \"x\"\n{target}{target}"), "id lacks {number}");
         check("problems/a.toml", "app = \n", "problems/a.toml:1:");
         check(
             "suites/a.toml",

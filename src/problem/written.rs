@@ -23,7 +23,7 @@ struct Family {
     tags: Vec<String>,
     /// Tasks, each a problem for every target.
     tasks: Spanned<Vec<Task>>,
-    /// Pattern of the ids; `{family}` is the file's name, `{task}` and `{number}` are the problem's.
+    /// Pattern of the ids; `{family}` is the file's name, `{task}` and `{number}` are the problem's. One target needs no number.
     #[serde(default = "usual_id")]
     id: Spanned<String>,
     /// Bounds of the delay between symptom and first observation, in seconds.
@@ -80,7 +80,8 @@ pub(super) fn problems(file: &str, text: &str, catalog: &Catalog) -> Result<Vec<
     if !(0.0..=3600.0).contains(&low) || !(low..=3600.0).contains(&high) {
         return Err(wrong(family.delay_s.span(), format!("delay_s = [{low}, {high}] are no bounds within 0 and 3600 seconds")));
     }
-    if family.tasks.get_ref().is_empty() || !family.id.get_ref().contains("{number}") {
+    let ids_are_one = family.target.len() > 1 && !family.id.get_ref().contains("{number}");
+    if family.tasks.get_ref().is_empty() || ids_are_one {
         let (span, what) = if family.tasks.get_ref().is_empty() {
             (family.tasks.span(), "tasks is empty")
         } else {

@@ -8,7 +8,7 @@ use super::baseline::{Baseline, is_schedulable, list};
 use super::health::Health;
 use super::{Check, Grade};
 use crate::cluster::{ApiError, Cluster};
-use crate::fault::{Observation, observe};
+use crate::fault::{Access, Account, FaultError, Observation, observe};
 use crate::object;
 use crate::time::SimTime;
 use arcstr::ArcStr;
@@ -22,6 +22,8 @@ use std::time::Duration;
 pub struct Condition {
     /// Deployments that the fault broke, named first in the checks. Every other workload has to be healthy too.
     pub deployments: Vec<String>,
+    /// Users of stores by whom the services read: each can read its data, and nobody can without saying who they are.
+    pub stores: Vec<Account>,
     /// Largest share of requests to an endpoint that may fail in the window.
     pub error_share_max: f64,
     /// Longest wait for workloads to converge.
@@ -35,7 +37,14 @@ pub struct Condition {
 impl Default for Condition {
     fn default() -> Self {
         // Five minutes of back-off and half a minute to start; gRPC clients wait up to two minutes before they connect again.
-        Condition { deployments: Vec::new(), error_share_max: 0.02, convergence_max_s: 330, settling_max_s: 150, window_s: 30 }
+        Condition {
+            deployments: Vec::new(),
+            stores: Vec::new(),
+            error_share_max: 0.02,
+            convergence_max_s: 330,
+            settling_max_s: 150,
+            window_s: 30,
+        }
     }
 }
 
@@ -189,6 +198,9 @@ impl Window {
         let mut checks = vec![self.faulted(condition), self.others(condition)];
         checks.extend(self.requests.iter().map(|(endpoint, seen)| objective(endpoint, seen, condition.error_share_max)));
         checks.extend(self.load.iter().map(|seen| objective("the load", seen, condition.error_share_max)));
+        checks.extend(
+            condition.stores.iter().flat_map(|account| [opens(cluster, namespace, account), is_closed(cluster, namespace, account)]),
+        );
         checks.push(self.replicas());
         let present = |cluster: &mut dyn Cluster, plural: &str, wanted: &BTreeSet<String>, what: &str| -> Result<Check, ApiError> {
             let found: BTreeSet<String> =
@@ -242,6 +254,29 @@ fn all_present(what: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) 
     let lost: Vec<&str> = wanted.difference(found).map(String::as_str).collect();
     let saw = if lost.is_empty() { format!("all {} are", wanted.len()) } else { format!("gone: {}", lost.join(", ")) };
     Check::new(format!("all {what} are there"), lost.is_empty(), saw)
+}
+
+/// That a service's user can read what the service needs, whoever gave it the right.
+fn opens(cluster: &mut dyn Cluster, namespace: &str, account: &Account) -> Check {
+    let found = account.access(cluster, namespace);
+    let name = format!("store {} lets user {} read {}", account.deployment, account.user, account.database);
+    Check::new(name, matches!(found, Ok(Access::Reads)), told(found))
+}
+
+/// That a store whose users log in was not opened to everybody instead.
+fn is_closed(cluster: &mut dyn Cluster, namespace: &str, account: &Account) -> Check {
+    let found = account.anonymous_access(cluster, namespace);
+    let name = format!("store {} asks its clients who they are", account.deployment);
+    Check::new(name, matches!(found, Ok(Access::Refused | Access::Unknown)), told(found))
+}
+
+fn told(found: Result<Access, FaultError>) -> String {
+    match found {
+        Ok(Access::Reads) => "the data can be read".to_owned(),
+        Ok(Access::Refused) => "reading is refused".to_owned(),
+        Ok(Access::Unknown) => "the login is refused".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// That every claim is still bound to the volume with its data.

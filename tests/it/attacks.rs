@@ -177,12 +177,18 @@ fn constant_answers_are_right_only_where_they_are() {
     };
     assert_eq!(solved(Task::Detection, "submit(\"No\")"), ["noop_detection_hotel_reservation-1"]);
     assert!(!solved(Task::Detection, "submit(\"Yes\")").contains(&"noop_detection_hotel_reservation-1".to_owned()));
-    let geo = ["misconfig_app_hotel_res-localization-1", "scale_pod_zero_hotel_res-localization-2"];
+    let geo = [
+        "container_kill-localization",
+        "misconfig_app_hotel_res-localization-1",
+        "revoke_auth_mongodb-localization-1",
+        "scale_pod_zero_hotel_res-localization-2",
+        "user_unregistered_mongodb-localization-1",
+    ];
     assert_eq!(solved(Task::Localization, "submit([\"geo\"])"), geo);
     let all = "submit([\"frontend\", \"search\", \"geo\", \"rate\", \"profile\", \"recommendation\", \"user\", \"reservation\"])";
     assert!(solved(Task::Localization, all).is_empty(), "naming everything is no answer");
     let answer = "submit({\"system_level\": \"Application\", \"fault_type\": \"Misconfiguration\"})";
-    assert_eq!(solved(Task::Analysis, answer), ["misconfig_app_hotel_res-analysis-1"]);
+    assert_eq!(solved(Task::Analysis, answer), ["misconfig_app_hotel_res-analysis-1", "wrong_bin_usage-analysis-1"]);
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn a_node_is_back_when_the_last_one_is_relieved_and_targets_must_exist() {
         Disturbance::NodeStop { node: "node-9".into() },
         Disturbance::NetworkLoss { namespace: NS.into(), pod: "nobody".into(), share: 0.5 },
         Disturbance::NetworkPartition { namespace: NS.into(), pod: "nobody".into(), from: None },
-        Disturbance::ContainerKill { namespace: NS.into(), pod: "nobody".into(), container: "c".into() },
+        Disturbance::ContainerKill { namespace: NS.into(), pod: "nobody".into(), container: "c".into(), again_after: None },
     ] {
         let error = hotel.cluster.disturb("x", &what).expect_err("no target");
         assert!(matches!(error, DisturbError::NoTarget { .. }), "{error}");

@@ -41,6 +41,7 @@ mod network;
 #[cfg(feature = "testbed")]
 mod outpost;
 mod pods;
+mod problems;
 mod ready;
 mod recorded;
 mod recorded_objects;

@@ -164,6 +164,7 @@ fn containers_are_killed_and_targets_must_exist() {
         namespace: namespace.clone(),
         pod: pod.into(),
         container: container.into(),
+        again_after: None,
     };
     bench.cluster.disturb("kill", &kill("server", "main")).expect("killed");
     bench.await_that("a restart", |bench| {

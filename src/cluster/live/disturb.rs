@@ -40,7 +40,11 @@ impl OutpostPod {
                 // The other half, if there is one, must not stay; the first error is what is reported.
                 let _ = self.relieve(cluster, name);
                 let what = what.to_string();
-                return Err(if status == 410 { DisturbError::NoTarget { what, why } } else { DisturbError::Failed { what, why } });
+                return Err(match status {
+                    410 => DisturbError::NoTarget { what, why },
+                    501 => DisturbError::MissingRights { what, rights: format!("{why} (node {node})") },
+                    _ => DisturbError::Failed { what, why },
+                });
             }
         }
         Ok(())
@@ -277,18 +281,28 @@ fn target(cluster: &mut LiveCluster, what: &Disturbance, namespace: &str, pod: &
 fn plan(cluster: &mut LiveCluster, what: &Disturbance) -> Result<Plan, DisturbError> {
     let mut plan = Plan::new();
     match what {
-        Disturbance::ContainerKill { namespace, pod, container } => {
+        Disturbance::ContainerKill { namespace, pod, container, again_after } => {
             let target = target(cluster, what, namespace, pod)?;
             let status = target.object.at(&["status", "containerStatuses"]).find("name", container).cloned().unwrap_or_default();
             let id = status.get("containerID").text().rsplit("//").next().unwrap_or_default().to_owned();
             if id.is_empty() || status.at(&["state", "running"]).is_null() {
                 return Err(DisturbError::NoTarget { what: what.to_string(), why: format!("container {container} does not run") });
             }
-            plan.entry(target.node).or_default().push(Deed::Kill { pod_uid: target.uid, container_id: id });
+            plan.entry(target.node).or_default().push(Deed::Kill {
+                pod_uid: target.uid,
+                container_id: id,
+                again_after_s: again_after.map(|span| span.as_secs()),
+            });
         }
         Disturbance::NetworkLoss { namespace, pod, share } => {
             let target = target(cluster, what, namespace, pod)?;
             plan.entry(target.node).or_default().push(Deed::Loss { pod_uid: target.uid, share: *share });
+        }
+        Disturbance::NetworkDelay { namespace, pod, latency, jitter } => {
+            let target = target(cluster, what, namespace, pod)?;
+            let milliseconds = |span: &Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            let deed = Deed::Delay { pod_uid: target.uid, latency_ms: milliseconds(latency), jitter_ms: milliseconds(jitter) };
+            plan.entry(target.node).or_default().push(deed);
         }
         Disturbance::NetworkPartition { namespace, pod, from } => {
             let one = target(cluster, what, namespace, pod)?;

@@ -5,6 +5,7 @@ use crate::cluster::Disturbance;
 use crate::cluster::environment::{LABEL, Place};
 use crate::object::{Json, Object};
 use crate::{array, object};
+use std::time::Duration;
 
 /// Its API group.
 pub const GROUP: &str = "chaos-mesh.org";
@@ -22,7 +23,9 @@ pub fn manifest(place: &Place, disturbance: &str, what: &Disturbance) -> Option<
     let pods = |namespace: &str, pod: &str| object! { "pods" => object! { namespace => array![pod] } };
     let duration = format!("{}s", TIME_TO_LIVE.as_secs());
     let (plural, kind, spec) = match what {
-        Disturbance::ContainerKill { namespace, pod, container } => {
+        // It kills once; a schedule of kills would not wait until the container is back.
+        Disturbance::ContainerKill { again_after: Some(_), .. } => return None,
+        Disturbance::ContainerKill { namespace, pod, container, again_after: None } => {
             let spec = object! {
                 "action" => "container-kill", "mode" => "all", "selector" => pods(namespace, pod),
                 "containerNames" => array![container.as_str()],
@@ -35,6 +38,14 @@ pub fn manifest(place: &Place, disturbance: &str, what: &Disturbance) -> Option<
             let spec = object! {
                 "action" => "loss", "mode" => "all", "selector" => pods(namespace, pod), "direction" => "to", "duration" => duration,
                 "loss" => object! { "loss" => format!("{percent:.2}"), "correlation" => "0" },
+            };
+            ("networkchaos", "NetworkChaos", spec)
+        }
+        Disturbance::NetworkDelay { namespace, pod, latency, jitter } => {
+            let milliseconds = |span: &Duration| format!("{}ms", span.as_millis());
+            let spec = object! {
+                "action" => "delay", "mode" => "all", "selector" => pods(namespace, pod), "direction" => "to", "duration" => duration,
+                "delay" => object! { "latency" => milliseconds(latency), "correlation" => "0", "jitter" => milliseconds(jitter) },
             };
             ("networkchaos", "NetworkChaos", spec)
         }
@@ -77,7 +88,7 @@ mod tests {
         };
         let (namespace, pod) = (arcstr::literal!("a"), arcstr::literal!("p"));
         check(
-            Disturbance::ContainerKill { namespace: namespace.clone(), pod: pod.clone(), container: "c".into() },
+            Disturbance::ContainerKill { namespace: namespace.clone(), pod: pod.clone(), container: "c".into(), again_after: None },
             "podchaos",
             r#"{"action":"container-kill","containerNames":["c"],"mode":"all","selector":{"pods":{"a":["p"]}}}"#,
         );
@@ -85,6 +96,16 @@ mod tests {
             Disturbance::NetworkLoss { namespace: namespace.clone(), pod: pod.clone(), share: 0.5 },
             "networkchaos",
             r#"{"action":"loss","direction":"to","duration":"1800s","loss":{"correlation":"0","loss":"75.00"},"mode":"all","selector":{"pods":{"a":["p"]}}}"#,
+        );
+        check(
+            Disturbance::NetworkDelay {
+                namespace: namespace.clone(),
+                pod: pod.clone(),
+                latency: Duration::from_secs(10),
+                jitter: Duration::ZERO,
+            },
+            "networkchaos",
+            r#"{"action":"delay","delay":{"correlation":"0","jitter":"0ms","latency":"10000ms"},"direction":"to","duration":"1800s","mode":"all","selector":{"pods":{"a":["p"]}}}"#,
         );
         check(
             Disturbance::NetworkPartition { namespace: namespace.clone(), pod: pod.clone(), from: Some("q".into()) },
@@ -96,6 +117,13 @@ mod tests {
             "networkchaos",
             r#"{"action":"partition","direction":"both","duration":"1800s","externalTargets":["0.0.0.0/0"],"mode":"all","selector":{"pods":{"a":["p"]}}}"#,
         );
+        let again = Disturbance::ContainerKill {
+            namespace: "a".into(),
+            pod: "p".into(),
+            container: "c".into(),
+            again_after: Some(Duration::from_secs(20)),
+        };
+        assert_eq!(manifest(&place, "n", &again), None);
         assert_eq!(manifest(&place, "n", &Disturbance::NodeStop { node: "x".into() }), None);
     }
 

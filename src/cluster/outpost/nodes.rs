@@ -35,6 +35,9 @@ pub enum Deed {
         pod_uid: String,
         /// Id of the container, as the runtime names it.
         container_id: String,
+        /// Seconds after which whatever takes the container's place is killed as well; only this one when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_after_s: Option<u64>,
     },
     /// Drops packets of a pod, each with this probability.
     Loss {
@@ -42,6 +45,15 @@ pub enum Deed {
         pod_uid: String,
         /// Probability.
         share: f64,
+    },
+    /// Delays what a pod sends, by the node's `tc` with the kernel's `netem`.
+    Delay {
+        /// Uid of the pod.
+        pod_uid: String,
+        /// By how much.
+        latency_ms: u64,
+        /// Give or take.
+        jitter_ms: u64,
     },
     /// Drops all packets between a pod and these addresses; all packets when there are none.
     Partition {

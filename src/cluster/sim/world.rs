@@ -24,6 +24,8 @@ pub enum Event {
     Program(programs::Work),
     /// The network's.
     Network(network::Work),
+    /// A disturbance's.
+    Disturbance(disturb::Work),
 }
 
 /// A simulated cluster. Every part is persistent or shared, so a clone is a handful of reference counts.
@@ -143,6 +145,7 @@ impl World {
             Event::Kubelet(work) => kubelet::handle(self, work),
             Event::Program(work) => programs::handle(self, work),
             Event::Network(work) => network::handle(self, work),
+            Event::Disturbance(work) => disturb::handle(self, work),
         }
     }
 

@@ -5,7 +5,7 @@ use super::process::Processes;
 use crate::cluster::outpost::nodes::{Deed, Disturb};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub enum Refusal {
     /// What it is done to is not here.
     NoTarget(String),
+    /// The node lacks what it takes.
+    Missing(String),
     /// It was tried.
     Failed(String),
 }
@@ -24,6 +26,9 @@ struct Held {
     deeds: Vec<Deed>,
     /// When it ends by itself, in seconds since 1970.
     until_s: u64,
+    /// Containers that are left alone by what kills again: those beside the one that was killed first.
+    #[serde(default)]
+    spared: BTreeSet<String>,
 }
 
 /// What is in force. It is written down before it is done, so that a helper that was killed ends it when it is started again.
@@ -57,9 +62,10 @@ impl Book {
     /// Does the deeds of a disturbance, all or none.
     pub fn begin(&mut self, asked: &Disturb, now_s: u64) -> Result<(), Refusal> {
         self.end(&asked.name)?;
-        let lasts = asked.deeds.iter().any(|deed| !matches!(deed, Deed::Kill { .. }));
+        let lasts = asked.deeds.iter().any(|deed| !matches!(deed, Deed::Kill { again_after_s: None, .. }));
         if lasts {
-            let held = Held { deeds: asked.deeds.clone(), until_s: now_s.saturating_add(asked.time_to_live_s) };
+            let spared = asked.deeds.iter().flat_map(|deed| self.beside(deed)).collect();
+            let held = Held { deeds: asked.deeds.clone(), until_s: now_s.saturating_add(asked.time_to_live_s), spared };
             self.held.insert(asked.name.clone(), held);
             self.write()?;
         }
@@ -73,9 +79,33 @@ impl Book {
         Ok(())
     }
 
+    /// The containers beside the one that a deed kills.
+    fn beside(&self, deed: &Deed) -> BTreeSet<String> {
+        let Deed::Kill { pod_uid, container_id, .. } = deed else { return BTreeSet::new() };
+        let mut all = self.processes.containers_of(pod_uid);
+        all.remove(container_id);
+        all
+    }
+
+    /// Kills what has taken the place of a container that is killed again and again, once it has run for its time.
+    pub fn kill_again(&self) -> Result<(), Refusal> {
+        for held in self.held.values() {
+            for deed in &held.deeds {
+                let Deed::Kill { pod_uid, again_after_s: Some(after_s), .. } = deed else { continue };
+                for container in self.processes.containers_of(pod_uid).difference(&held.spared) {
+                    let first = self.processes.first_of(pod_uid, container);
+                    if let Some(first) = first.filter(|first| self.processes.age_s(first).is_some_and(|age| age >= *after_s)) {
+                        signal(first.id, Signal::KILL)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn perform(&self, name: &str, deed: &Deed) -> Result<(), Refusal> {
         match deed {
-            Deed::Kill { pod_uid, container_id } => {
+            Deed::Kill { pod_uid, container_id, .. } => {
                 let first = self.processes.first_of(pod_uid, container_id);
                 let first = first.ok_or_else(|| Refusal::NoTarget(format!("no process of container {container_id} runs here")))?;
                 signal(first.id, Signal::KILL)
@@ -87,6 +117,7 @@ impl Book {
                 let rules = network::rules(name, deed).map_err(Refusal::Failed)?.unwrap_or_default();
                 network::begin(&self.processes, pod_uid, &rules).map_err(Refusal::Failed)
             }
+            Deed::Delay { pod_uid, latency_ms, jitter_ms } => network::delay(&self.processes, pod_uid, (*latency_ms, *jitter_ms)),
             Deed::StopKubelet => {
                 let kubelets = self.processes.kubelets();
                 if kubelets.is_empty() {
@@ -106,6 +137,7 @@ impl Book {
                 Deed::Loss { pod_uid, .. } | Deed::Partition { pod_uid, .. } => {
                     network::end(&self.processes, pod_uid, name).map_err(Refusal::Failed)?;
                 }
+                Deed::Delay { pod_uid, .. } => network::end_delay(&self.processes, pod_uid)?,
                 Deed::StopKubelet => {
                     let stops = |held: &Held| held.deeds.contains(&Deed::StopKubelet);
                     if !self.held.iter().any(|(other, held)| other != name && stops(held)) {
@@ -198,7 +230,7 @@ mod tests {
         again.end("b").expect("ended");
         again.end("b").expect("ended twice");
         assert!(!is_stopped(&kubelet));
-        let kill = |container: &str| Deed::Kill { pod_uid: "u".to_owned(), container_id: container.to_owned() };
+        let kill = |container: &str| Deed::Kill { pod_uid: "u".to_owned(), container_id: container.to_owned(), again_after_s: None };
         let asked = |deeds: Vec<Deed>| Disturb { name: "k".to_owned(), deeds, time_to_live_s: 10 };
         assert!(matches!(again.begin(&asked(vec![kill("other")]), 0), Err(Refusal::NoTarget(_))));
         assert!(matches!(again.begin(&asked(vec![Deed::StopKubelet, kill("other")]), 0), Err(Refusal::NoTarget(_))));
@@ -208,6 +240,40 @@ mod tests {
         assert!(!victim.wait().expect("ended").success());
         kubelet.kill().expect("killed");
         let _ = kubelet.wait();
+        let _ = fs::remove_dir_all(processes.root());
+    }
+
+    #[test]
+    fn what_comes_back_is_killed_again_after_its_time_and_its_neighbours_are_spared() {
+        let (mut victim, mut neighbour, mut heir) = (sleeper(), sleeper(), sleeper());
+        let processes = node("again", victim.id(), neighbour.id());
+        let place = |id: u32, container: &str, since: u64| {
+            let folder = processes.root().join(id.to_string());
+            fs::create_dir_all(&folder).expect("made");
+            fs::write(folder.join("cgroup"), format!("0::/kubepods/podu/{container}")).expect("written");
+            let before = ["0"; 17].join(" ");
+            fs::write(folder.join("stat"), format!("{id} (x) S 1 {before} {since} 0")).expect("written");
+        };
+        place(victim.id(), "c", 100);
+        place(neighbour.id(), "d", 100);
+        let mut book = Book::open(processes.clone(), None);
+        let deeds = vec![Deed::Kill { pod_uid: "u".to_owned(), container_id: "c".to_owned(), again_after_s: Some(20) }];
+        book.begin(&Disturb { name: "k".to_owned(), deeds, time_to_live_s: 10 }, 0).expect("killed");
+        assert_eq!(book.names(), ["k"], "it goes on");
+        assert!(!victim.wait().expect("ended").success());
+        fs::remove_dir_all(processes.root().join(victim.id().to_string())).expect("removed");
+        place(heir.id(), "e", 10_000);
+        fs::write(processes.root().join("uptime"), "119.00 0.00\n").expect("written");
+        book.kill_again().expect("looked");
+        assert_eq!(heir.try_wait().expect("asked"), None, "not yet");
+        fs::write(processes.root().join("uptime"), "120.00 0.00\n").expect("written");
+        book.kill_again().expect("killed");
+        assert!(!heir.wait().expect("ended").success());
+        assert_eq!(neighbour.try_wait().expect("asked"), None, "spared");
+        book.end("k").expect("ended");
+        assert!(book.names().is_empty());
+        neighbour.kill().expect("killed");
+        let _ = neighbour.wait();
         let _ = fs::remove_dir_all(processes.root());
     }
 }

@@ -63,16 +63,17 @@ async fn serve(listener: TcpListener, token: String, helper: Arc<Helper>) -> i32
     i32::from(ended.is_err())
 }
 
-/// Ends what has lasted for its time.
+/// Ends what has lasted for its time, and kills what has come back.
 async fn watch(helper: Arc<Helper>) {
     loop {
         report(&on_book(&helper, |book| book.end_old(now_s())).await);
+        report(&on_book(&helper, |book| book.kill_again()).await);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
 fn report(result: &Result<(), Refusal>) {
-    if let Err(Refusal::NoTarget(why) | Refusal::Failed(why)) = result {
+    if let Err(Refusal::NoTarget(why) | Refusal::Missing(why) | Refusal::Failed(why)) = result {
         eprintln!("testbed disturb: {why}");
     }
 }
@@ -118,6 +119,7 @@ async fn answer(helper: &Arc<Helper>, asked: Asked) -> Answer {
     match done {
         Ok(names) => json(&names),
         Err(Refusal::NoTarget(why)) => Answer::error(410, &why),
+        Err(Refusal::Missing(why)) => Answer::error(501, &why),
         Err(Refusal::Failed(why)) => Answer::error(500, &why),
     }
 }

@@ -1,5 +1,6 @@
-//! What is done to packets: a table of the node's own nftables in a pod's network namespace.
+//! What is done to packets in a pod's network namespace: a table of the node's own nftables, or a queue of its `tc`.
 
+use super::held::Refusal;
 use super::process::Processes;
 use crate::cluster::outpost::nodes::{Deed, short};
 use std::io::Write;
@@ -35,7 +36,7 @@ pub fn rules(name: &str, deed: &Deed) -> Result<Option<String>, String> {
             }
             found
         }
-        Deed::Kill { .. } | Deed::StopKubelet => return Ok(None),
+        Deed::Kill { .. } | Deed::Delay { .. } | Deed::StopKubelet => return Ok(None),
     };
     let chain = |hook: &str, interface: &str, rules: &[String]| {
         // Packets within the pod touch no wire.
@@ -64,31 +65,84 @@ pub fn end(processes: &Processes, pod_uid: &str, name: &str) -> Result<(), Strin
     if processes.oldest_of(pod_uid).is_none() { Ok(()) } else { done }
 }
 
-/// Runs the node's own `nft` in the network of a process. The node's files are those that its kubelet sees; process 1 is somebody else's
-/// where a node is itself a container.
+/// Delays what a pod sends.
+pub fn delay(processes: &Processes, pod_uid: &str, (latency_ms, jitter_ms): (u64, u64)) -> Result<(), Refusal> {
+    let missing = || Refusal::NoTarget(format!("no process of pod {pod_uid} runs here"));
+    let inside = processes.oldest_of(pod_uid).ok_or_else(missing)?;
+    for interface in processes.interfaces(inside) {
+        let words = delay_words(&interface, latency_ms, jitter_ms);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        tc(processes, inside, &words)?;
+    }
+    Ok(())
+}
+
+fn delay_words(interface: &str, latency_ms: u64, jitter_ms: u64) -> Vec<String> {
+    let (latency, jitter) = (format!("{latency_ms}ms"), format!("{jitter_ms}ms"));
+    // The queue has to hold what is sent meanwhile.
+    let words = ["qdisc", "replace", "dev", interface, "root", "netem", "limit", "100000", "delay", &latency, &jitter];
+    words.map(str::to_owned).to_vec()
+}
+
+/// Ends a delay; nothing happens when it or the pod is gone.
+pub fn end_delay(processes: &Processes, pod_uid: &str) -> Result<(), Refusal> {
+    let Some(inside) = processes.oldest_of(pod_uid) else { return Ok(()) };
+    for interface in processes.interfaces(inside) {
+        let done = tc(processes, inside, &["qdisc", "del", "dev", &interface, "root"]);
+        match done {
+            Err(Refusal::Failed(why)) if processes.oldest_of(pod_uid).is_some() && !is_gone(&why) => return Err(Refusal::Failed(why)),
+            // Who cannot make a queue has none to take away.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether `tc` says that there is no such queue.
+fn is_gone(why: &str) -> bool {
+    ["Cannot delete qdisc with handle of zero", "Cannot find specified qdisc", "No such file or directory"].iter().any(|t| why.contains(t))
+}
+
+fn tc(processes: &Processes, inside: u32, words: &[&str]) -> Result<(), Refusal> {
+    let program: Vec<&str> = std::iter::once("tc").chain(words.iter().copied()).collect();
+    nsenter(processes, inside, &program, "").map_err(|why| {
+        let lacks = ["failed to execute tc", "Specified qdisc kind is unknown", "Specified qdisc not found"];
+        if lacks.iter().any(|text| why.contains(text)) {
+            return Refusal::Missing(format!("tc with netem, which the node lacks: {why}"));
+        }
+        Refusal::Failed(why)
+    })
+}
+
 fn nft(processes: &Processes, inside: u32, script: &str) -> Result<(), String> {
+    nsenter(processes, inside, &["nft", "-f", "-"], script)
+}
+
+/// Runs a program of the node's own in the network of a process. The node's files are those that its kubelet sees; process 1 is somebody
+/// else's where a node is itself a container.
+fn nsenter(processes: &Processes, inside: u32, program: &[&str], stdin: &str) -> Result<(), String> {
     let host = processes.kubelets().into_iter().next().unwrap_or(1);
     let failed = |error: std::io::Error| format!("nsenter cannot be run: {error}");
     let mut child = Command::new("nsenter")
         .arg(format!("--mount={}", processes.namespace(host, "mnt").display()))
         .arg(format!("--net={}", processes.namespace(inside, "net").display()))
-        .args(["nft", "-f", "-"])
+        .args(program)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
+    if let Some(mut pipe) = child.stdin.take() {
         // When it cannot be written, the exit code says so.
-        let _ = stdin.write_all(script.as_bytes());
+        let _ = pipe.write_all(stdin.as_bytes());
     }
     let output = child.wait_with_output().map_err(failed)?;
     if output.status.success() {
         return Ok(());
     }
     let text: String = String::from_utf8_lossy(&output.stderr).chars().take(300).collect();
-    Err(format!("nft failed on the node ({}): {}", output.status, text.trim()))
+    Err(format!("{} failed on the node ({}): {}", program.first().unwrap_or(&""), output.status, text.trim()))
 }
 
 #[cfg(test)]
@@ -118,6 +172,7 @@ mod tests {
             "ip daddr 10.244.1.2 drop\n    ip6 daddr fd00::1 drop",
         );
         assert_eq!(rules("n", &Deed::StopKubelet), Ok(None));
+        assert_eq!(delay_words("eth0", 10_000, 5).join(" "), "qdisc replace dev eth0 root netem limit 100000 delay 10000ms 5ms");
         assert!(rules("n", &Deed::Loss { pod_uid: pod(), share: f64::NAN }).is_err());
         assert!(rules("n", &Deed::Partition { pod_uid: pod(), peers: vec!["x } drop".to_owned()] }).is_err());
     }

@@ -1,7 +1,11 @@
 //! A node's processes, as `/proc` shows them to a pod that shares the node's process ids.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+
+/// Linux tells programs about time in hundredths of a second, whatever it counts in itself.
+const TICKS_PER_S: u64 = 100;
 
 /// A table of processes.
 #[derive(Debug, Clone)]
@@ -65,6 +69,33 @@ impl Processes {
             .map(|id| self.process(id))
             .min_by_key(|process| (process.since, process.id))
             .map(|process| process.id)
+    }
+
+    /// The ids of a pod's containers that have processes: the last part of their cgroups, as the runtime names it.
+    pub fn containers_of(&self, pod_uid: &str) -> BTreeSet<String> {
+        let marks = [format!("pod{pod_uid}"), format!("pod{}", pod_uid.replace('-', "_"))];
+        let name = |line: &str| {
+            let last = line.rsplit('/').next().unwrap_or_default().trim_end_matches(".scope");
+            // systemd's driver writes the runtime's name before the id.
+            last.rsplit('-').next().unwrap_or_default().to_owned()
+        };
+        let lines = |id: u32| self.read(id, "cgroup").lines().map(str::to_owned).collect::<Vec<_>>();
+        let groups = self.of_pod(pod_uid).into_iter().flat_map(lines);
+        groups.filter(|line| marks.iter().any(|mark| line.contains(mark.as_str()))).map(|line| name(&line)).collect()
+    }
+
+    /// How long a process has been running, in seconds; `None` where the node does not say.
+    pub fn age_s(&self, process: &Process) -> Option<u64> {
+        let text = fs::read_to_string(self.root.join("uptime")).ok()?;
+        let up: f64 = text.split_whitespace().next()?.parse().ok()?;
+        Some((up as u64).saturating_sub(process.since / TICKS_PER_S))
+    }
+
+    /// The network interfaces that a process sees, without the one that leads nowhere.
+    pub fn interfaces(&self, id: u32) -> Vec<String> {
+        let table = self.read(id, "net/dev");
+        let names = table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned());
+        names.filter(|name| name != "lo").collect()
     }
 
     fn is_in(&self, id: u32, marks: &[String]) -> bool {
@@ -134,6 +165,7 @@ mod tests {
             assert_eq!(table.of_pod(UID), [90, 100, 101], "{name}");
             assert_eq!(table.first_of(UID, "abc").map(|p| p.id), Some(101), "{name}");
             assert_eq!(table.first_of(UID, "nothing"), None);
+            assert_eq!(table.containers_of(UID).into_iter().collect::<Vec<_>>(), ["abc", "pause"], "{name}");
             let _ = fs::remove_dir_all(table.root());
         };
         check("v2-cgroupfs", &format!("/kubepods/burstable/pod{UID}"), "/abc", "/pause");
@@ -150,6 +182,20 @@ mod tests {
         let table = table("wrapped", &[(30_000, &pause, "30000 1", 5), (20, &command, "20 40", 900), (31_000, &command, "31000 1", 6)]);
         assert_eq!(table.oldest_of(UID), Some(30_000));
         assert_eq!(table.oldest_of("nobody"), None);
+        let _ = fs::remove_dir_all(table.root());
+    }
+
+    #[test]
+    fn ages_and_interfaces_are_read() {
+        let table = table("age", &[(8, "0::/x", "8", 4000)]);
+        let process = table.process(8);
+        assert_eq!(table.age_s(&process), None);
+        fs::write(table.root().join("uptime"), "65.75 100.00\n").expect("written");
+        assert_eq!(table.age_s(&process), Some(25));
+        fs::create_dir_all(table.root().join("8/net")).expect("made");
+        let text = "Inter-|   Receive\n face |bytes\n    lo: 0 0\n  eth0: 12 3\n";
+        fs::write(table.root().join("8/net/dev"), text).expect("written");
+        assert_eq!(table.interfaces(8), ["eth0"]);
         let _ = fs::remove_dir_all(table.root());
     }
 
