@@ -102,8 +102,7 @@ fn answers_are_accepted_in_their_documented_variants() {
 /// What an agent sees of a fault: texts in what commands print, and texts that must not be there.
 #[test]
 fn every_fault_shows_where_it_should_and_nowhere_else() {
-    let log =
-        |service: &str| format!("kubectl logs deploy/{service} -n {{ns}} --tail=40 || kubectl logs deploy/{service} -n {{ns}} --previous");
+    let log = |service: &str| format!("kubectl logs deploy/{service} -n {{ns}} --tail=60");
     let pods = "kubectl get pods -n {ns} --no-headers".to_owned();
     let events = "kubectl get events -n {ns}".to_owned();
     let check = |id: &str, command: &str, shows: &[&str], hides: &[&str]| {
