@@ -40,9 +40,17 @@ impl Words {
         }
     }
 
+    /// The new name, of a text that is a name.
+    pub(super) fn whole<'a>(&self, renaming: &'a Renaming) -> Option<&'a str> {
+        match self {
+            Words::Whole(name) => Some(renaming.name(*name)),
+            Words::Parts(_) => None,
+        }
+    }
+
     /// Whether the text, with new names, is `text` (asked of whole names only).
     pub(super) fn is(&self, text: &str, renaming: &Renaming) -> bool {
-        matches!(self, Words::Whole(name) if renaming.name(*name) == text)
+        self.whole(renaming) == Some(text)
     }
 
     /// The text with new names.

@@ -110,6 +110,8 @@ enum Entry {
 struct Old {
     object: Object,
     places: Places,
+    /// Its own uid.
+    uid: Option<Words>,
     /// The uids of its owners.
     owners: Vec<Words>,
 }
@@ -146,6 +148,16 @@ impl Inherited {
         match entry {
             Entry::Own(object) => object,
             Entry::Inherited(number) => &self.old[*number].object,
+        }
+    }
+
+    fn uid<'a>(&'a self, entry: &'a Entry) -> &'a str {
+        match (entry, &self.new) {
+            (Entry::Inherited(number), Some(new)) => {
+                let old = &self.old[*number];
+                old.uid.as_ref().and_then(|uid| uid.whole(&new.names)).unwrap_or(old.object.uid())
+            }
+            _ => self.at(entry).uid(),
         }
     }
 
@@ -238,6 +250,16 @@ impl Store {
         self.objects.get(&key.kind)?.get(key).map(|entry| self.inherited.at(entry))
     }
 
+    /// One object, perhaps under the names of a baseline: for reading what holds none (nodes, labels, settings of a pod's network).
+    pub fn peek(&self, key: &Key) -> Option<&Object> {
+        self.objects.get(&key.kind)?.get(key).map(|entry| self.inherited.unnamed(entry))
+    }
+
+    /// The uid of the object at a key.
+    pub fn uid(&self, key: &Key) -> Option<&str> {
+        self.objects.get(&key.kind)?.get(key).map(|entry| self.inherited.uid(entry))
+    }
+
     /// Objects of a kind (in a namespace), in order of (namespace, name).
     pub fn list<'a>(&'a self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = &'a Object> + use<'a> {
         self.list_keyed(kind, namespace).map(|(_, object)| object)
@@ -314,7 +336,8 @@ impl Store {
                 None => Entry::Own(object.clone()),
                 Some(places) => {
                     let owners = object.owners().iter().filter_map(|owner| Words::find(names, owner.get("uid").text()));
-                    old.push(Old { object: object.clone(), places, owners: owners.collect() });
+                    let uid = Words::find(names, object.uid());
+                    old.push(Old { object: object.clone(), places, uid, owners: owners.collect() });
                     Entry::Inherited(old.len() - 1)
                 }
             }

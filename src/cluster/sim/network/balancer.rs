@@ -242,7 +242,7 @@ fn examine_live(world: &World, from: RunId, connection: &Connection, (peer, stal
 fn is_ending(world: &World, run: RunId) -> bool {
     let Some(launch) = world.history.run(run).map(|run| &run.launch) else { return true };
     let key = Key::new(Kind::POD, launch.namespace.clone(), launch.pod.clone());
-    world.store.get(&key).is_none_or(|pod| pod.uid() != launch.pod_uid)
+    world.store.uid(&key).is_none_or(|uid| uid != launch.pod_uid)
 }
 
 fn dial_at(world: &mut World, key: &(RunId, ArcStr), address: &ArcStr, at: SimTime) {

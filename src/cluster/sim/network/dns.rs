@@ -86,8 +86,13 @@ fn from_hosts_file(world: &World, from: &Origin, host: &str) -> Option<ArcStr> {
     }
     match from {
         Origin::Pod { namespace, pod } => {
-            let object = world.store.get(&Key::new(Kind::POD, namespace.clone(), pod.clone()))?;
-            let own = object.spec().get("hostname").as_str().unwrap_or(object.name());
+            let key = Key::new(Kind::POD, namespace.clone(), pod.clone());
+            let spec = world.store.peek(&key)?.spec();
+            let own = spec.get("hostname").as_str().unwrap_or(pod);
+            if host != own && spec.get("hostAliases").is_empty() {
+                return None;
+            }
+            let object = world.store.get(&key)?;
             if host == own {
                 return object.status().get("podIP").as_text().cloned();
             }
@@ -124,7 +129,7 @@ pub fn search_path(world: &World, from: &Origin) -> (Vec<String>, usize) {
         Origin::Node(_) => (Vec::new(), 1),
         Origin::Workstation => cluster("default"),
         Origin::Pod { namespace, pod } => {
-            let Some(object) = world.store.get(&Key::new(Kind::POD, namespace.clone(), pod.clone())) else { return cluster(namespace) };
+            let Some(object) = world.store.peek(&Key::new(Kind::POD, namespace.clone(), pod.clone())) else { return cluster(namespace) };
             let spec = object.spec();
             let on_node = spec.get("hostNetwork").is_true();
             let (mut search, mut dots) = match spec.get("dnsPolicy").text() {
@@ -145,7 +150,7 @@ pub fn search_path(world: &World, from: &Origin) -> (Vec<String>, usize) {
 /// Whether a resolver at `from` reaches a name server that knows the cluster's names.
 fn has_server(world: &World, from: &Origin) -> bool {
     if let Origin::Pod { namespace, pod } = from
-        && let Some(object) = world.store.get(&Key::new(Kind::POD, namespace.clone(), pod.clone()))
+        && let Some(object) = world.store.peek(&Key::new(Kind::POD, namespace.clone(), pod.clone()))
         && object.spec().get("dnsPolicy").as_str() == Some("None")
     {
         let servers = object.spec().at(&["dnsConfig", "nameservers"]);

@@ -351,6 +351,6 @@ impl State {
     pub(in crate::cluster::sim) fn rename(&mut self, names: &super::rename::Renaming) {
         self.addresses.rename(names);
         super::rename::each(&mut self.followers, |follower| follower.rename(names));
-        super::rename::each(&mut self.pools, |held| held.iter_mut().for_each(|held| held.rename(names)));
+        super::rename::each(&mut self.pools, |held| std::sync::Arc::make_mut(held).iter_mut().for_each(|held| held.rename(names)));
     }
 }

@@ -14,12 +14,13 @@ use super::{Connection, Peer, Reach, Transport, connect, rules};
 use crate::app::rules::NO_SERVERS;
 use crate::app::{Instance, Protocol, Step};
 use arcstr::ArcStr;
-use imbl::{OrdMap, Vector};
+use imbl::OrdMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The connections of all runs that serve.
-pub(super) type Pools = OrdMap<RunId, Vector<Held>>;
+pub(super) type Pools = OrdMap<RunId, Arc<Vec<Held>>>;
 
 /// A connection that a run holds to a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,21 +61,20 @@ pub(super) fn review(world: &mut World) -> bool {
     for run in serving {
         let held = match world.network.pools.get(&run) {
             Some(held) => held.clone(),
-            None => programs::instance(world, run).map(|instance| stores_of(&instance)).unwrap_or_default(),
+            None => Arc::new(programs::instance(world, run).map(|instance| stores_of(&instance)).unwrap_or_default()),
         };
-        let examined: Vector<Held> = held.iter().map(|held| examine(world, run, held.clone())).collect();
-        if examined != held {
-            moved = true;
-        }
-        if examined != held || !world.network.pools.contains_key(&run) {
-            world.network.pools.insert(run, examined);
+        let examined: Vec<Held> = held.iter().map(|held| examine(world, run, held.clone())).collect();
+        let changed = examined != *held;
+        moved |= changed;
+        if changed || !world.network.pools.contains_key(&run) {
+            world.network.pools.insert(run, Arc::new(examined));
         }
     }
     moved
 }
 
 /// The stores that a program asks while it serves.
-fn stores_of(instance: &Instance) -> Vector<Held> {
+fn stores_of(instance: &Instance) -> Vec<Held> {
     let mut targets = BTreeMap::new();
     let program = &instance.program;
     let bodies = program.operations.iter().map(|o| &o.steps).chain(program.handlers.iter().map(|h| &h.steps));

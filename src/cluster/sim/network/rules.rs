@@ -126,7 +126,7 @@ impl End {
     /// The end at which a pod stands.
     pub(super) fn pod(world: &World, namespace: &ArcStr, pod: &ArcStr) -> Self {
         let key = super::super::store::Key::new(super::Kind::POD, namespace.clone(), pod.clone());
-        let node = world.store.get(&key).and_then(|pod| pod.spec().get("nodeName").as_text().cloned());
+        let node = world.store.peek(&key).and_then(|pod| pod.spec().get("nodeName").as_text().cloned());
         End { pod: Some((namespace.clone(), pod.clone())), node }
     }
 

@@ -65,8 +65,7 @@ impl Wire {
 
 /// What a connection to a pod's port meets.
 pub(super) fn reach_pod(world: &World, pod: &Key, port: u16, transport: Transport, from_itself: bool) -> Reach {
-    let Some(object) = world.store.get(pod) else { return Reach::Silence };
-    let uid = object.uid();
+    let Some(uid) = world.store.uid(pod) else { return Reach::Silence };
     let alive = |run: &&ContainerRun| run.end.is_none() && run.launch.pod_uid == uid;
     let accepts = |socket: &&Socket| socket.port == port && socket.transport == transport && (from_itself || !socket.loopback_only);
     for run in world.history.runs().rev().filter(alive) {
