@@ -18,6 +18,9 @@ def test_list_and_its_filters():
     problems = json.loads(run("list", "--task", "mitigation", "--json").stdout)
     assert problems
     assert all(problem["task"] == "mitigation" for problem in problems)
+    suite = json.loads(run("list", "--suite", "hotel-38", "--json").stdout)
+    assert len(suite) == 38
+    assert {"container_kill-detection", "redeploy_without_PV-mitigation-1"} <= {problem["id"] for problem in suite}
 
 
 def test_show():

@@ -7,9 +7,10 @@ rule for that kind of finding; checks the result; and submits.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -19,8 +20,9 @@ from aiopslab.agents.tables import parse_table
 
 __all__ = ["Finding", "RunbookAgent"]
 
-#: Pod states that are trouble by themselves, from the worst.
+#: Pod states that are trouble by themselves. A pod that has no place explains the crashes of those that need it, so it comes first.
 _BAD_STATES = (
+    "Pending",
     "CrashLoopBackOff",
     "Error",
     "OOMKilled",
@@ -30,7 +32,6 @@ _BAD_STATES = (
     "ImagePullBackOff",
     "ErrImagePull",
     "InvalidImageName",
-    "Pending",
     "ContainerStatusUnknown",
 )
 _IMAGE_STATES = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
@@ -44,15 +45,18 @@ class Finding:
 
     Attributes:
         workload: Name of the Deployment or Service.
-        kind: ``scaled-to-zero``, ``crash``, ``image``, ``unscheduled``, ``no-endpoints``, ``unready`` or ``changed``.
+        kind: ``scaled-to-zero``, ``crash``, ``denied``, ``unknown-user``, ``image``, ``unscheduled``, ``unbound``, ``no-endpoints``,
+            ``unready``, ``command`` or ``changed``.
         evidence: What was seen.
         replicas: Replicas it had before, where that is known.
+        volumes: Volumes that are bound to claims which are gone.
     """
 
     workload: str
     kind: str
     evidence: str
     replicas: int = 1
+    volumes: tuple[str, ...] = ()
 
 
 class RunbookAgent:
@@ -98,6 +102,9 @@ def _work(namespace: str, task: str) -> Plan:
                 break
             yield from _repair(namespace, finding)
             yield from _verify(namespace, finding)
+            if finding.kind == "unbound":
+                # What crashed for want of it comes back by itself when its back-off is over.
+                break
             finding = yield from _diagnose(namespace, again=True)
     yield _answer(task, finding)
     while True:  # the environment refused the answer's form
@@ -114,6 +121,10 @@ def _diagnose(namespace: str, *, again: bool = False) -> Generator[str, str, Fin
         return (yield from _confirm(namespace, finding))
     endpoints = yield _shell(f"kubectl get endpoints -n {namespace}")
     finding = _no_endpoints(endpoints)
+    if finding is not None:
+        return finding
+    commands = yield _shell(f"kubectl get deployments -n {namespace} -o custom-columns={_COMMANDS}")
+    finding = _strange_command(commands)
     if finding is not None or again:
         return finding
     replicasets = yield _shell(f"kubectl get replicasets -n {namespace} --sort-by=.metadata.creationTimestamp")
@@ -184,10 +195,34 @@ def _recent_change(replicasets: str, deployments: str) -> Finding | None:
     return Finding(changed[-1], "changed", f"deployment {changed[-1]} was changed since it was deployed") if changed else None
 
 
+#: The columns of a table of Deployments and what they run.
+_COMMANDS = "NAME:.metadata.name,COMMAND:.spec.template.spec.containers[0].command[0]"
+
+
+def _strange_command(commands: str) -> Finding | None:
+    """A Deployment that runs the program which another one is named after."""
+    rows = {row["NAME"]: row["COMMAND"] for row in parse_table(commands)}
+    for name, command in rows.items():
+        program = command.rsplit("/", 1)[-1]
+        if program != name and rows.get(program) == command:
+            return Finding(name, "command", f"deployment {name} runs {program}, as deployment {program} does")
+    return None
+
+
 def _confirm(namespace: str, finding: Finding) -> Generator[str, str, Finding]:
-    """Reads what the suspect itself says, for the record and for whoever reads the trajectory."""
+    """Reads what the suspect itself says, which may tell more of its trouble."""
+    if finding.kind == "unscheduled":
+        claims = yield _shell(f"kubectl get persistentvolumeclaims -n {namespace}")
+        if any(row["STATUS"] == "Pending" for row in parse_table(claims)):
+            volumes = yield _shell("kubectl get persistentvolumes")
+            released = [row["NAME"] for row in parse_table(volumes) if row["STATUS"] == "Released" and namespace in row["CLAIM"]]
+            return replace(finding, kind="unbound", volumes=tuple(released))
     if finding.kind == "crash":
-        yield _shell(f"kubectl logs deployment/{finding.workload} -n {namespace} --tail=25")
+        log = yield _shell(f"kubectl logs deployment/{finding.workload} -n {namespace} --tail=25")
+        if "not authorized on" in log:
+            return replace(finding, kind="denied")
+        if "Authentication failed" in log:
+            return replace(finding, kind="unknown-user")
     if finding.kind in ("crash", "image", "unscheduled", "unready"):
         yield _shell(f"kubectl describe deployment {finding.workload} -n {namespace}")
         yield _shell(f"kubectl rollout history deployment/{finding.workload} -n {namespace}")
@@ -200,9 +235,43 @@ def _repair(namespace: str, finding: Finding) -> Plan:
     if finding.kind == "scaled-to-zero":
         yield _shell(f"kubectl scale {target} -n {namespace} --replicas={finding.replicas}")
         return
+    if finding.kind == "unbound":
+        for volume in finding.volumes:
+            yield _shell(f"kubectl patch persistentvolume {volume} -p '{_FREE}'")
+        return
+    if finding.kind == "command":
+        yield _shell(f"kubectl patch {target} -n {namespace} --type=json -p '{_command_patch(finding.workload)}'")
+        return
+    if finding.kind in ("denied", "unknown-user"):
+        yield from _let_in(namespace, finding)
+        return
     undone = yield _shell(f"kubectl rollout undo {target} -n {namespace}")
     if "rolled back" not in undone and "skipped rollback" not in undone:
         yield _shell(f"kubectl rollout restart {target} -n {namespace}")
+
+
+#: A volume that is nobody's.
+_FREE = '{"spec":{"claimRef":null}}'
+
+
+def _command_patch(program: str) -> str:
+    return json.dumps([{"op": "replace", "path": "/spec/template/spec/containers/0/command", "value": [program]}])
+
+
+def _let_in(namespace: str, finding: Finding) -> Plan:
+    """Gives a service's user of its database back what the script that once set the database up gave it."""
+    script = yield _shell(f"kubectl get configmap mongo-{finding.workload}-script -n {namespace} -o yaml")
+    set_up = dict(re.findall(r'(\w+)="([^"]*)"', script))
+    names = ("ADMIN_USER", "ADMIN_PWD", "ROOT_USER", "ROOT_PWD", "TARGET_DB", "READ_WRITE_ROLE")
+    if all(set_up.get(name) for name in names):
+        admin, password, root, root_password, database, role = (set_up[name] for name in names)
+        mongo = f"mongo admin -u {root} -p {root_password} --authenticationDatabase admin --quiet --eval"
+        store = f"deployment/mongodb-{finding.workload}"
+        create = f"db.createUser({{user: '{admin}', pwd: '{password}', roles: [{{role: 'userAdminAnyDatabase', db: 'admin'}}]}})"
+        grant = f"db.grantRolesToUser('{admin}', [{{role: '{role}', db: '{database}'}}])"
+        for script in ([create] if finding.kind == "unknown-user" else []) + [grant]:
+            yield _shell(f'kubectl exec {store} -n {namespace} -- {mongo} "{script}"')
+    yield _shell(f"kubectl rollout restart deployment/{finding.workload} -n {namespace}")
 
 
 def _verify(namespace: str, finding: Finding) -> Plan:
@@ -228,6 +297,10 @@ _LABELS = {
     "crash": ("Application", "Misconfiguration"),
     "image": ("Virtualization", "Misconfiguration"),
     "unscheduled": ("Virtualization", "Dependency Problem"),
+    "unbound": ("Virtualization", "Operation Error"),
+    "denied": ("Application", "Authentication Issue"),
+    "unknown-user": ("Application", "Authentication Issue"),
+    "command": ("Application", "Misconfiguration"),
     "no-endpoints": ("Virtualization", "Misconfiguration"),
     "unready": ("Application", "Misconfiguration"),
     "changed": ("Application", "Misconfiguration"),
