@@ -125,11 +125,9 @@ fn manifest(plural: &str, object: &Object) -> Json {
                 manifest.remove_at(&["metadata", "annotations", annotation]);
             }
         }
-        "services" => {
-            if object.spec().get("clusterIP").text() != "None" {
-                manifest.remove_at(&["spec", "clusterIP"]);
-                manifest.remove_at(&["spec", "clusterIPs"]);
-            }
+        "services" if object.spec().get("clusterIP").text() != "None" => {
+            manifest.remove_at(&["spec", "clusterIP"]);
+            manifest.remove_at(&["spec", "clusterIPs"]);
         }
         _ => {}
     }
