@@ -27,6 +27,15 @@ pub fn unimplemented(operation: &str) -> ArcStr {
     format!("rpc error: code = Unimplemented desc = unknown service {service}").into()
 }
 
+/// gRPC's name for how a call ended.
+pub fn status_of(error: Option<&str>) -> &str {
+    let code = |error| {
+        let rest = str::strip_prefix(error, "rpc error: code = ")?;
+        rest.split(' ').next()
+    };
+    error.map_or("OK", |error| code(error).unwrap_or("Unknown"))
+}
+
 /// An error of a callee as its caller sees it: gRPC wraps errors that are none of its own.
 pub fn across(error: &ArcStr) -> ArcStr {
     if error.starts_with("rpc error:") { error.clone() } else { format!("rpc error: code = Unknown desc = {error}").into() }

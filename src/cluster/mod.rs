@@ -555,6 +555,42 @@ pub enum TelemetryQuery {
     Logs(LogQuery),
     /// An application's traces.
     Traces(TracesQuery),
+    /// The metrics of a namespace.
+    Metrics(MetricsQuery),
+}
+
+/// Which metrics of a namespace: at `since`, `since + step`, … up to `until` the latest value that was collected by then, as of Prometheus'
+/// range queries.
+#[derive(Debug, Clone)]
+pub struct MetricsQuery {
+    /// The namespace.
+    pub namespace: ArcStr,
+    /// The metrics' names; all that are known when there is none.
+    pub names: Vec<ArcStr>,
+    /// The first instant.
+    pub since: SimTime,
+    /// The last instant.
+    pub until: SimTime,
+    /// From one instant to the next.
+    pub step: Duration,
+    /// At most so many samples of each series, the latest ones.
+    pub limit: usize,
+}
+
+impl MetricsQuery {
+    /// The instants, in order.
+    pub fn instants(&self) -> Vec<SimTime> {
+        let step = u64::try_from(self.step.as_nanos()).unwrap_or(u64::MAX).max(1_000_000);
+        let span = self.until.since(self.since).as_nanos() as u64;
+        let count = span / step + u64::from(self.since <= self.until);
+        let first = count.saturating_sub(u64::try_from(self.limit).unwrap_or(u64::MAX));
+        (first..count).map(|index| self.since + Duration::from_nanos(index * step)).collect()
+    }
+
+    /// Whether a metric is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
 }
 
 /// Which traces: those that the Jaeger of a namespace holds, else one that the asker may see.
@@ -621,6 +657,8 @@ pub enum TelemetryReply {
     Logs(String),
     /// Traces, each once, oldest first.
     Traces(Vec<crate::telemetry::Trace>),
+    /// Time series, sorted by name and labels.
+    Metrics(Vec<crate::telemetry::Series>),
 }
 
 impl TelemetryReply {
@@ -628,7 +666,7 @@ impl TelemetryReply {
     pub fn into_log(self) -> String {
         match self {
             TelemetryReply::Logs(text) => text,
-            TelemetryReply::Traces(_) => String::new(),
+            TelemetryReply::Traces(_) | TelemetryReply::Metrics(_) => String::new(),
         }
     }
 }

@@ -2,14 +2,12 @@
 
 use super::http::Answer;
 use super::role::locked;
+use crate::telemetry::BOUNDS;
 use crate::time::SimTime;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::Duration;
-
-/// Upper bounds of the latency histogram, in seconds.
-const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Requests to one operation.
 #[derive(Clone, Debug, Default)]

@@ -107,20 +107,11 @@ pub async fn operation(role: &Arc<Role>, request: &Json) -> Option<Json> {
     if let Some(span) = span {
         role.tracer.close(span, error.clone());
     }
-    role.metrics.count(name, status_of(error.as_deref()), began.elapsed());
+    role.metrics.count(name, rules::status_of(error.as_deref()), began.elapsed());
     if let Some(error) = error {
         answer.set("error", error);
     }
     Some(answer)
-}
-
-/// gRPC's name for how a call ended.
-fn status_of(error: Option<&str>) -> &str {
-    let code = |error| {
-        let rest = str::strip_prefix(error, "rpc error: code = ")?;
-        rest.split(' ').next()
-    };
-    error.map_or("OK", |error| code(error).unwrap_or("Unknown"))
 }
 
 /// Does steps in order.

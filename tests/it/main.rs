@@ -36,6 +36,7 @@ mod kubectl_acting;
 mod kubectl_objects;
 mod kubectl_reading;
 mod kubelet;
+mod metrics;
 mod mitigation;
 mod network;
 #[cfg(feature = "testbed")]

@@ -62,6 +62,7 @@ impl Fixture {
             files: Default::default(),
             data: Default::default(),
             memory_limit: None,
+            resources: Default::default(),
         };
         let run = self.world.history.start(Arc::new(launch), 0, self.world.now);
         for port in ports {

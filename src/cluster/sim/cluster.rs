@@ -2,7 +2,7 @@
 
 use super::store::Kind;
 use super::world::World;
-use super::{api, derive, disturb, exec, http, network, traces, traffic};
+use super::{api, derive, disturb, exec, http, metrics, network, traces, traffic};
 use crate::cluster::{
     ApiError, ApiReply, ApiRequest, Cluster, ConnectError, DisturbError, Disturbance, ExecOutput, ExecRequest, HttpOrigin, HttpReply,
     HttpRequest, Identity, Interest, ProbeReply, ProbeRequest, Subresource, TelemetryQuery, TelemetryReply, Unsupported, Woken,
@@ -65,6 +65,7 @@ impl Cluster for SimCluster {
     fn telemetry(&mut self, who: &Identity, query: &TelemetryQuery) -> Result<TelemetryReply, ApiError> {
         match query {
             TelemetryQuery::Logs(query) => derive::logs(&self.world, query).map(TelemetryReply::Logs),
+            TelemetryQuery::Metrics(query) => metrics::metrics(&self.world, who, query).map(TelemetryReply::Metrics),
             TelemetryQuery::Traces(query) => traces::traces(&self.world, who, query).map(TelemetryReply::Traces),
         }
     }

@@ -43,6 +43,19 @@ pub struct Launch {
     pub data: Lazy<BTreeMap<ArcStr, ArcStr>>,
     /// Memory limit in bytes, if any.
     pub memory_limit: Option<u64>,
+    /// What else it asked for and is held to.
+    pub resources: Resources,
+}
+
+/// What a container asked for and is held to, besides its memory limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// CPU request in thousandths of a core.
+    pub cpu_request_m: Option<u64>,
+    /// CPU limit in thousandths of a core.
+    pub cpu_limit_m: Option<u64>,
+    /// Memory request in bytes.
+    pub memory_request: Option<u64>,
 }
 
 /// How a run ended.
@@ -65,6 +78,8 @@ pub struct ContainerRun {
     pub launch: Arc<Launch>,
     /// How many runs of this container came before it.
     pub restart: u32,
+    /// The runtime's id of the container.
+    pub container_id: ArcStr,
     /// When it started.
     pub started_at: SimTime,
     /// How it ended; `None` while it runs.
@@ -96,6 +111,10 @@ pub struct Complaint {
 #[derive(Clone, Default)]
 pub struct History {
     runs: OrdMap<RunId, ContainerRun>,
+    /// Runs whose containers and logs were removed; metrics still know of them.
+    removed: OrdMap<RunId, ContainerRun>,
+    /// When pods were gone, by uid.
+    gone: OrdMap<ArcStr, SimTime>,
     started: u64,
     complaints: Vector<Complaint>,
     regimes: OrdMap<ArcStr, Vector<Regime>>,
@@ -107,8 +126,16 @@ impl History {
     pub fn start(&mut self, launch: Arc<Launch>, restart: u32, at: SimTime) -> RunId {
         self.started += 1;
         let id = RunId(self.started);
-        self.runs.insert(id, ContainerRun { id, launch, restart, started_at: at, end: None, lines: Vector::new() });
+        self.runs
+            .insert(id, ContainerRun { id, launch, restart, container_id: ArcStr::new(), started_at: at, end: None, lines: Vector::new() });
         id
+    }
+
+    /// Records the runtime's id of a run's container.
+    pub fn identify(&mut self, id: RunId, container_id: &ArcStr) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.container_id = container_id.clone();
+        }
     }
 
     /// Records a line that a run wrote.
@@ -135,9 +162,33 @@ impl History {
         self.runs.values()
     }
 
-    /// Forgets a run: the kubelet removed its container and log.
+    /// Every run that ever was, oldest first.
+    pub fn all_runs(&self) -> impl Iterator<Item = &ContainerRun> {
+        let mut all: Vec<&ContainerRun> = self.removed.values().chain(self.runs.values()).collect();
+        all.sort_by_key(|run| run.id);
+        all.into_iter()
+    }
+
+    /// A run, whether its container is still there or not.
+    pub fn any_run(&self, id: RunId) -> Option<&ContainerRun> {
+        self.runs.get(&id).or_else(|| self.removed.get(&id))
+    }
+
+    /// Records that a pod is gone.
+    pub fn pod_gone(&mut self, uid: &ArcStr, at: SimTime) {
+        self.gone.insert(uid.clone(), at);
+    }
+
+    /// When a pod was gone.
+    pub fn gone_at(&self, uid: &ArcStr) -> Option<SimTime> {
+        self.gone.get(uid).copied()
+    }
+
+    /// Forgets the log of a run: the kubelet removed its container.
     pub fn forget(&mut self, id: RunId) {
-        self.runs.remove(&id);
+        if let Some(run) = self.runs.remove(&id) {
+            self.removed.insert(id, ContainerRun { lines: Vector::new(), ..run });
+        }
         self.complaints.retain(|complaint| complaint.run != id);
     }
 
@@ -206,7 +257,13 @@ impl History {
 impl History {
     /// Gives pods and addresses the names of an episode.
     pub(in crate::cluster::sim) fn rename(&mut self, names: &Arc<Renaming>) {
-        super::rename::each(&mut self.runs, |run| run.launch = Arc::new(run.launch.renamed(names)));
+        for runs in [&mut self.runs, &mut self.removed] {
+            super::rename::each(runs, |run| {
+                run.launch = Arc::new(run.launch.renamed(names));
+                run.container_id = names.text(&run.container_id);
+            });
+        }
+        self.gone = self.gone.iter().map(|(uid, at)| (names.text(uid), *at)).collect();
         for (run, at) in names.lines() {
             if let Some((_, line)) = self.runs.get_mut(run).and_then(|run| run.lines.get_mut(*at)) {
                 *line = names.text(line);

@@ -20,6 +20,7 @@ pub mod history;
 pub mod http;
 pub mod kubelet;
 pub mod lazy;
+pub mod metrics;
 pub mod network;
 mod places;
 pub mod plan;

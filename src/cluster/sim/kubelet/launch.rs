@@ -2,7 +2,7 @@
 
 use super::pod::Pod;
 use super::{nodes, volumes};
-use crate::cluster::sim::history::Launch;
+use crate::cluster::sim::history::{Launch, Resources};
 use crate::cluster::sim::lazy::Lazy;
 use crate::cluster::sim::store::{Change, Key, Kind};
 use crate::cluster::sim::world::World;
@@ -43,7 +43,14 @@ pub fn resolve(world: &mut World, pod: &Pod, object: &Object, spec: &Json) -> Re
         files: files.into(),
         data: data.into(),
         memory_limit: Quantity::of(spec.at(&["resources", "limits", "memory"])).and_then(|q| u64::try_from(q.value()).ok()),
+        resources: resources(spec),
     })
+}
+
+fn resources(spec: &Json) -> Resources {
+    let milli = |part: &str| Quantity::of(spec.at(&["resources", part, "cpu"])).and_then(|q| u64::try_from(q.milli_value()).ok());
+    let memory = Quantity::of(spec.at(&["resources", "requests", "memory"])).and_then(|q| u64::try_from(q.value()).ok());
+    Resources { cpu_request_m: milli("requests"), cpu_limit_m: milli("limits"), memory_request: memory }
 }
 
 fn environment(world: &mut World, pod: &Pod, object: &Object, spec: &Json) -> Result<Env, String> {

@@ -141,9 +141,13 @@ fn renew(world: &mut World, uid: &str, spec: &Json, run: Option<RunId>, end: Opt
         (0..4).map(|_| format!("{:016x}", stream.bits())).collect()
     };
     let name = super::actions::name_of(spec);
+    let id = ArcStr::from(id);
+    if let Some(run) = run {
+        world.history.identify(run, &id);
+    }
     let (image, image_id) = images::runtime_names(spec.get("image").text());
     let started_at = if run.is_some() { now } else { SimTime::ZERO };
-    let fresh = Instance { id: id.into(), run, image, image_id, spec_hash: spec_hash(spec), started_at, end, stopping: false };
+    let fresh = Instance { id, run, image, image_id, spec_hash: spec_hash(spec), started_at, end, stopping: false };
     let forgotten = edit(world, uid, |pod| match pod.container_mut(&name) {
         Some(container) => {
             container.restarts += 1;

@@ -213,6 +213,7 @@ pub fn on_removed(world: &mut World, pod: &Object) {
 
 fn forget(world: &mut World, uid: &str) {
     let Some(record) = world.kubelet.pods.remove(uid) else { return };
+    world.history.pod_gone(&record.uid, world.now);
     for ticket in record.due.map(|(_, t)| t).into_iter().chain(record.next_step) {
         world.queue.cancel(ticket);
     }

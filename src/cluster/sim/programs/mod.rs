@@ -189,7 +189,7 @@ pub fn instance(world: &World, run: RunId) -> Option<Arc<Instance>> {
 }
 
 fn resolve(world: &World, run: RunId) -> Option<Arc<Instance>> {
-    let launch = &world.history.run(run)?.launch;
+    let launch = &world.history.any_run(run)?.launch;
     world.catalog.instance(&launch.image, &launch.argv, &launch.env, &launch.files).ok().map(Arc::new)
 }
 
