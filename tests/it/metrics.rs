@@ -201,6 +201,7 @@ fn restarts_are_counted_and_give_a_series_of_their_own() {
         namespace: NS.into(),
         pod: pod.as_str().into(),
         container: "hotel-reserv-rate".into(),
+        again_after: None,
     };
     hotel.cluster.disturb("kill", &disturbance).expect("killed");
     hotel.run(120.0);

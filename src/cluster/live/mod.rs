@@ -243,7 +243,9 @@ impl Cluster for LiveCluster {
         let line = self.line(who)?;
         match query {
             TelemetryQuery::Logs(query) => self.shared.block_on(exec::logs(&line, query)).map(TelemetryReply::Logs),
-            TelemetryQuery::Metrics(_) => Err(ApiError::new(501, "NotImplemented", "metrics of a live cluster are not read yet".to_owned())),
+            TelemetryQuery::Metrics(_) => {
+                Err(ApiError::new(501, "NotImplemented", "metrics of a live cluster are not read yet".to_owned()))
+            }
             TelemetryQuery::Traces(query) => self.shared.block_on(traces::traces(&line, query)).map(TelemetryReply::Traces),
         }
     }

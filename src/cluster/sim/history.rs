@@ -290,6 +290,7 @@ impl Launch {
             files: self.files.later(names),
             data: self.data.later(names),
             memory_limit: self.memory_limit,
+            resources: self.resources,
         }
     }
 }

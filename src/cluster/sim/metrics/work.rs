@@ -227,7 +227,7 @@ pub fn planned(sequence: &Sequence) -> usize {
 pub fn counted(graph: &Graph, method: &str, vertex: usize, outcome: Outcome) -> Option<(ArcStr, ArcStr)> {
     let found = graph.vertices.get(vertex)?;
     let error = match graph.end(outcome) {
-        Ended::Hung { .. } => return None,
+        Ended::Hung { .. } | Ended::GivenUp => return None,
         Ended::Served | Ended::Answered { .. } => None,
         Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error),
     };
