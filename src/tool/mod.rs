@@ -4,6 +4,7 @@ pub mod grammar;
 pub mod table;
 
 pub mod logs;
+pub mod metrics;
 pub mod shell_tool;
 pub mod traces;
 

@@ -2,7 +2,7 @@
 //! arguments are projections of it.
 
 use super::grammar::{Call, Dialect};
-use super::{logs, shell_tool, traces};
+use super::{logs, metrics, shell_tool, traces};
 use crate::cluster::{Cluster, Identity};
 use crate::object::{Json, Map};
 use crate::shell::Shell;
@@ -99,6 +99,8 @@ pub struct Tool {
 /// The tools that every task has, in the order in which prompts list them. `submit` comes from the task.
 pub fn common() -> Vec<Tool> {
     let text = |name, doc| Parameter { name, kind: ParameterKind::Text, doc, default: None };
+    let minutes = "How many minutes to look back from now.";
+    let duration = Parameter { name: "duration", kind: ParameterKind::Integer, doc: minutes, default: Some(5) };
     vec![
         Tool {
             name: "get_logs",
@@ -109,19 +111,27 @@ pub fn common() -> Vec<Tool> {
             handler: logs::get_logs,
         },
         Tool {
+            name: "get_metrics",
+            owner: "TaskActions",
+            doc: "Collects the metrics of a namespace's containers and applications and writes them to CSV files, one a metric.",
+            returns: "Path of the directory that the metrics were written to, and the files in it.",
+            parameters: vec![text("namespace", "The namespace that the application runs in."), duration.clone()],
+            handler: metrics::get_metrics,
+        },
+        Tool {
+            name: "read_metrics",
+            owner: "TaskActions",
+            doc: "Reads a metric from a CSV file.",
+            returns: "The metric as text, or an error message.",
+            parameters: vec![text("file_path", "Path of a file that get_metrics wrote.")],
+            handler: metrics::read_metrics,
+        },
+        Tool {
             name: "get_traces",
             owner: "TaskActions",
             doc: "Collects the traces of the application in a namespace from Jaeger and writes them to a CSV file, one span a line.",
             returns: "Path of the file that the traces were written to.",
-            parameters: vec![
-                text("namespace", "The namespace that the application runs in."),
-                Parameter {
-                    name: "duration",
-                    kind: ParameterKind::Integer,
-                    doc: "How many minutes to look back from now.",
-                    default: Some(5),
-                },
-            ],
+            parameters: vec![text("namespace", "The namespace that the application runs in."), duration],
             handler: traces::get_traces,
         },
         Tool {

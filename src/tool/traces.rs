@@ -79,7 +79,7 @@ fn row(trace: u64, span: &Span) -> [String; 9] {
     ]
 }
 
-fn quoted(cell: &str) -> String {
+pub(super) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 
@@ -110,7 +110,7 @@ fn parse(text: &str) -> Vec<Vec<String>> {
 }
 
 /// CSV as pandas prints it without its index: columns to the right, names of columns of numbers set off by one more space.
-fn table(text: &str) -> Result<String, String> {
+pub(super) fn table(text: &str) -> Result<String, String> {
     let mut rows = parse(text);
     let header = rows.first().cloned().ok_or("No columns to parse from file")?;
     let width = header.len();
@@ -128,7 +128,8 @@ fn table(text: &str) -> Result<String, String> {
     let mut widths = Vec::with_capacity(width);
     for column in 0..width {
         let cells = || rows.iter().skip(1).filter_map(|row| row.get(column));
-        let numbers = cells().all(|cell| cell.parse::<i64>().is_ok()) || cells().all(|cell| matches!(cell.as_str(), "True" | "False"));
+        let numbers = cells().all(|cell| cell.parse::<f64>().is_ok() && cell != "NaN")
+            || cells().all(|cell| matches!(cell.as_str(), "True" | "False"));
         let name = header.get(column).map_or(0, |name| name.chars().count()) + usize::from(numbers);
         widths.push(cells().map(|cell| cell.chars().count()).max().unwrap_or(0).max(name));
     }

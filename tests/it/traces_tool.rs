@@ -8,7 +8,7 @@ use aiopslab::shell::Shell;
 use aiopslab::telemetry::Trace;
 use aiopslab::tool::grammar::Dialect;
 use aiopslab::tool::table::{Reply, ToolContext};
-use aiopslab::tool::{shell_tool, traces};
+use aiopslab::tool::{metrics, shell_tool, traces};
 use aiopslab::workload::Arrivals;
 use std::time::Duration;
 
@@ -80,4 +80,28 @@ fn the_window_and_the_jaeger_are_those_that_were_asked_for() {
     hotel.delete(Kind::SERVICE, "jaeger");
     let error = asked(&mut hotel, NS, 10).expect_err("no Jaeger");
     assert!(error.starts_with("no Jaeger found: "), "{error}");
+}
+
+#[test]
+fn metrics_are_exported_and_read() {
+    let (mut hotel, mut shell) = loaded();
+    let before = hotel.cluster.state_hash();
+    let said = call(&mut hotel, &mut shell, metrics::get_metrics, &[NS.into(), 1.into()]);
+    assert_eq!(hotel.cluster.state_hash(), before, "reading changes nothing");
+    let folder =
+        said.lines().next().and_then(|line| line.strip_prefix("Metrics data exported to directory: ")).expect("a directory").to_owned();
+    assert!(folder.starts_with("/root/metrics_output/metric_2026"), "{folder}");
+    assert!(said.contains("\n    container/\n        kpi_container_cpu_cfs_periods_total.csv\n"), "{said}");
+    let path = format!("{folder}/container/kpi_container_cpu_usage_seconds_total.csv");
+    let file = String::from_utf8(shell.files.read(&path).expect("a file").to_vec()).expect("text");
+    assert_eq!(file.lines().next(), Some("timestamp,cmdb_id,kpi_name,value"));
+    assert!(file.lines().any(|l| l.contains(".hotel-reserv-frontend,container_cpu_usage_seconds_total,")), "{file}");
+    let requests = shell.files.read(&format!("{folder}/application/kpi_requests_total.csv")).expect("a file").to_vec();
+    assert!(String::from_utf8_lossy(&requests).contains(",requests_total.GET /hotels.200,"));
+    let (mut again, mut other) = loaded();
+    assert_eq!(call(&mut again, &mut other, metrics::get_metrics, &[NS.into(), 1.into()]), said);
+    assert_eq!(other.files.read(&path).expect("a file").to_vec(), file.as_bytes(), "the same seed gives the same bytes");
+    let table = call(&mut hotel, &mut shell, metrics::read_metrics, &[path.as_str().into()]);
+    assert_eq!(table.lines().count(), file.lines().count());
+    assert_eq!(call(&mut hotel, &mut shell, metrics::read_metrics, &["x.csv".into()]), "error: Metrics file 'x.csv' not found.");
 }
