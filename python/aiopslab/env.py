@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         max_steps: Steps until truncation, at least 1.
         step_seconds: Thinking time that passes before each step's tool runs, in virtual seconds, 0 to 3600.
         load_rps: Requests per second on the application; ``None`` for the problem's own load.
+        log_trim: Repeats of blocks of up to so many lines are left out of logs, events and descriptions, 0 to 100; ``None`` for what the
+            environment variable ``LOG_TRIM`` says, else 0.
         strict: AIOpsLab's own answer keys, grammar and names, quirks included.
         reward: ``"sparse"``, ``"shaped"`` for a potential-based progress term besides, or a :class:`aiopslab.RewardConfig`.
         render_mode: ``"ansi"`` or ``"human"``.
@@ -83,6 +86,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         max_steps: int = 30,
         step_seconds: float = 10.0,
         load_rps: float | None = None,
+        log_trim: int | None = None,
         strict: bool = False,
         reward: str | RewardConfig = "sparse",
         render_mode: str | None = None,
@@ -92,6 +96,9 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         ready_episodes: int = 128,
     ) -> None:
         live = LiveCluster.parse(cluster)
+        if log_trim is None:
+            trim = os.environ.get("LOG_TRIM", "")
+            log_trim = int(trim) if trim.isdigit() else 0
         _one_of("obs_mode", obs_mode, ("text",))
         _one_of("action_mode", action_mode, ("text", "tool"))
         if isinstance(reward, str):
@@ -108,6 +115,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "max_steps": max_steps,
             "step_seconds": step_seconds,
             "load_rps": load_rps,
+            "log_trim": log_trim,
             "strict": strict,
             "reward": reward,
             "render_mode": render_mode,
@@ -122,6 +130,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "max_steps": max_steps,
             "step_seconds": step_seconds,
             "load_rps": load_rps,
+            "log_trim": log_trim,
             "strict": strict,
             "reward": reward.to_options() if isinstance(reward, RewardConfig) else reward,
             "agent": agent,

@@ -17,6 +17,7 @@ use crate::task::{Baseline, Check, Grade, Task, grade_answer, grade_mitigation};
 use crate::time::SimTime;
 use crate::tool::grammar::{Call, parse};
 use crate::tool::observation::{OBSERVATION_LIMIT, cut};
+use crate::tool::repeats::{fold, is_repetitive};
 use crate::tool::shell_tool::workstation;
 use crate::tool::table::{self, Reply, Tool, ToolContext};
 use crate::trajectory::{Action, Recorder};
@@ -213,7 +214,15 @@ impl Episode {
         };
         let (tools, who) = (Arc::clone(&self.tools), Identity::agent());
         let mut context = ToolContext { cluster: &mut *self.cluster, who: &who, shell: &mut self.shell, dialect };
+        let folds = match call.name.as_str() {
+            "get_logs" => true,
+            "exec_shell" => {
+                call.args.first().into_iter().chain(call.kwargs.iter().map(|(_, value)| value)).any(|a| is_repetitive(a.text()))
+            }
+            _ => false,
+        };
         match table::run(&tools, &call, &mut context) {
+            Ok(Reply::Observation(text)) if folds => (Reply::Observation(fold(&text, self.options.log_trim as usize)), true),
             Ok(reply) => (reply, true),
             Err(text) => (Reply::Observation(text), false),
         }

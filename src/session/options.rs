@@ -26,6 +26,8 @@ pub struct Options {
     pub step_seconds: f64,
     /// Requests per second on the application, 0 to 1000000; `None` for its own load.
     pub load_rps: Option<f64>,
+    /// Repeats of blocks of up to so many lines are left out of logs, events and descriptions, 0 to 100; 0 for none.
+    pub log_trim: u32,
     /// AIOpsLab's own answer keys, grammar and names.
     pub strict: bool,
     /// What is paid.
@@ -46,6 +48,7 @@ impl Default for Options {
             max_steps: 30,
             step_seconds: 10.0,
             load_rps: None,
+            log_trim: 0,
             strict: false,
             reward: RewardConfig::default(),
             agent: None,
@@ -81,6 +84,9 @@ impl Options {
         }
         if self.ready_episodes > 10_000 {
             return wrong(format!("ready_episodes is {}; it must be 0 to 10000", self.ready_episodes));
+        }
+        if self.log_trim > 100 {
+            return wrong(format!("log_trim is {}; it must be 0 to 100", self.log_trim));
         }
         if let ClusterChoice::Live(config) = &self.cluster {
             config.check().map_err(OptionsError)?;

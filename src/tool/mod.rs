@@ -13,3 +13,4 @@ pub mod prompt;
 
 pub mod kubectl;
 pub mod refusal;
+pub mod repeats;
