@@ -8,6 +8,7 @@
 //! | `reset` | 2 ms |
 //! | `reset_ready` | 50 µs |
 //! | `advance_10_s_settled`, at every rate | 2 µs |
+//! | `advance_transient` | 5 µs a virtual second |
 //! | `step`: `kubectl get pods`, `kubectl describe pod` | 60 µs, 150 µs |
 //! | `log_line`, at every rate | 2 µs a line |
 //! | `span`, at every rate | 1 µs a span |
@@ -159,6 +160,19 @@ fn advance_10_s_settled(bencher: Bencher<'_, '_>, rate: f64) {
     let mut cluster = loaded(rate);
     bencher.bench_local(|| {
         let until = cluster.now() + Duration::from_secs(10);
+        cluster.wait(until, &[])
+    });
+}
+
+/// Sixty seconds of an overload, from its first on: queues grow and users give up. Items are virtual seconds.
+#[divan::bench(sample_count = 20)]
+fn advance_transient(bencher: Bencher<'_, '_>) {
+    let mut cluster = loaded(100.0);
+    let (_, app) = hotel();
+    let mix = app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
+    cluster.drive(NAMESPACE, Some(&Workload { rate_per_s: 3_000.0, arrivals: Arrivals::Poisson, mix })).expect("drives");
+    bencher.counter(ItemsCount::new(60_u32)).with_inputs(|| cluster.clone()).bench_local_refs(|cluster| {
+        let until = cluster.now() + Duration::from_secs(60);
         cluster.wait(until, &[])
     });
 }
