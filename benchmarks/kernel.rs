@@ -259,3 +259,20 @@ fn episode(bencher: Bencher<'_, '_>) {
         }
     });
 }
+
+/// Derives five minutes of all metrics, by requests per second.
+#[divan::bench(args = [10.0, 1_000_000.0])]
+fn metrics_5_min(bencher: Bencher<'_, '_>, rate_per_s: f64) {
+    use aiopslab::cluster::MetricsQuery;
+    use aiopslab::cluster::sim::metrics::{SCRAPE, derive};
+    use aiopslab::workload::{Arrivals, Workload};
+    let (_, app) = hotel();
+    let mut cluster = settled();
+    let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
+    cluster.drive(&app.namespace, Some(&Workload { rate_per_s, arrivals: Arrivals::Poisson, mix })).expect("driven");
+    cluster.wait(cluster.now() + Duration::from_secs(400), &[]);
+    let until = cluster.now();
+    let since = until - Duration::from_secs(300);
+    let query = MetricsQuery { namespace: app.namespace.as_str().into(), names: Vec::new(), since, until, step: SCRAPE, limit: 1_000 };
+    bencher.bench_local(|| derive(&cluster.world, &query));
+}
