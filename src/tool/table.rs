@@ -96,20 +96,47 @@ pub struct Tool {
     pub handler: Handler,
 }
 
+fn text(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter { name, kind: ParameterKind::Text, doc, default: None }
+}
+
 /// The tools that every task has, in the order in which prompts list them. `submit` comes from the task.
 pub fn common() -> Vec<Tool> {
-    let text = |name, doc| Parameter { name, kind: ParameterKind::Text, doc, default: None };
+    let mut tools = vec![Tool {
+        name: "get_logs",
+        owner: "TaskActions",
+        doc: "Reads the log of a service's first pod.",
+        returns: "The log as text.",
+        parameters: vec![text("namespace", "The namespace that the service runs in."), text("service", "The name of the service.")],
+        handler: logs::get_logs,
+    }];
+    tools.extend(telemetry());
+    tools.push(Tool {
+        name: "exec_shell",
+        owner: "TaskActions",
+        doc: "Runs a command in a shell from which the cluster can be reached with kubectl.\n\
+                  NOTE: this is neither a stateful nor an interactive session: the working directory and variables do not last, \
+                  and commands such as \"kubectl edit\" cannot be used.",
+        returns: "What the command printed.",
+        parameters: vec![
+            text("command", "The command to run."),
+            Parameter {
+                name: "timeout",
+                kind: ParameterKind::Integer,
+                doc: "After how many seconds a command that is still running is stopped.",
+                default: Some(30),
+            },
+        ],
+        handler: shell_tool::exec_shell,
+    });
+    tools
+}
+
+/// Metrics and traces: one tool writes files, another reads them.
+fn telemetry() -> Vec<Tool> {
     let minutes = "How many minutes to look back from now.";
     let duration = Parameter { name: "duration", kind: ParameterKind::Integer, doc: minutes, default: Some(5) };
     vec![
-        Tool {
-            name: "get_logs",
-            owner: "TaskActions",
-            doc: "Reads the log of a service's first pod.",
-            returns: "The log as text.",
-            parameters: vec![text("namespace", "The namespace that the service runs in."), text("service", "The name of the service.")],
-            handler: logs::get_logs,
-        },
         Tool {
             name: "get_metrics",
             owner: "TaskActions",
@@ -141,24 +168,6 @@ pub fn common() -> Vec<Tool> {
             returns: "The traces as text, or an error message.",
             parameters: vec![text("file_path", "Path of the file that get_traces wrote.")],
             handler: traces::read_traces,
-        },
-        Tool {
-            name: "exec_shell",
-            owner: "TaskActions",
-            doc: "Runs a command in a shell from which the cluster can be reached with kubectl.\n\
-                  NOTE: this is neither a stateful nor an interactive session: the working directory and variables do not last, \
-                  and commands such as \"kubectl edit\" cannot be used.",
-            returns: "What the command printed.",
-            parameters: vec![
-                text("command", "The command to run."),
-                Parameter {
-                    name: "timeout",
-                    kind: ParameterKind::Integer,
-                    doc: "After how many seconds a command that is still running is stopped.",
-                    default: Some(30),
-                },
-            ],
-            handler: shell_tool::exec_shell,
         },
     ]
 }

@@ -238,11 +238,10 @@ fn the_same_bytes_in_any_order_and_in_a_fork() {
     later.run(200.0);
     assert_eq!(text(&derive(later.world(), &all)), first);
     let half = MetricsQuery { since: all.since + SCRAPE * 10, ..all.clone() };
-    for s in derive(hotel.world(), &half) {
+    for s in derive(hotel.world(), &half).into_iter().take(1) {
         let whole = derive(hotel.world(), &MetricsQuery { names: vec![s.name.clone()], ..all.clone() });
         let same = whole.iter().find(|w| w.labels == s.labels).expect("there");
         assert!(same.samples.ends_with(&s.samples), "{} {:?}", s.name, s.labels);
-        break;
     }
     let few = derive(hotel.world(), &MetricsQuery { limit: 3, ..all });
     assert!(few.iter().all(|s| s.samples.len() <= 3) && few.iter().any(|s| s.samples.len() == 3));

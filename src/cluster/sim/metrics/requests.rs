@@ -58,12 +58,15 @@ struct ByHand {
     took: f64,
 }
 
+/// What a program counts: flow, vertex, process, name, and how often by one request.
+type PerRequest = (usize, usize, RunId, Name, f64);
+
 /// What is needed to say what programs have counted at any instant.
 pub struct Requests {
     /// Durations by regime, flow, phase and vertex.
     durations: BTreeMap<(usize, usize, usize, usize), Durations>,
     /// For each regime what is counted: flow, vertex, name, and how often by one request.
-    names: Vec<Vec<(usize, usize, RunId, Name, f64)>>,
+    names: Vec<Vec<PerRequest>>,
     by_hand: Vec<ByHand>,
 }
 
@@ -133,7 +136,7 @@ fn arrived_before(stretch: &Stretch<'_>, flow: usize, phase: usize, at: SimTime)
 }
 
 /// What the flows of a regime make programs count.
-fn names(stretch: &Stretch<'_>) -> Vec<(usize, usize, RunId, Name, f64)> {
+fn names(stretch: &Stretch<'_>) -> Vec<PerRequest> {
     let graph = &stretch.regime.plan.graph;
     let mut names = Vec::new();
     for (index, flowing) in stretch.flows.iter().enumerate() {
