@@ -3,8 +3,12 @@
 use super::net::Net;
 use super::solve::{Going, Load, State, StationLoad};
 
-/// The tick of the integration, in seconds.
+/// The tick of the integration, in seconds, and the longest step while little changes.
 pub const TICK_S: f64 = 0.1;
+const STRIDE_S: f64 = 1.6;
+
+/// Less than this share of change in a step is little.
+const CALM: f64 = 0.02;
 
 /// How a system is at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +35,10 @@ pub fn following(net: &Net, system: &System) -> Option<(f64, System)> {
     if system.phase() != Phase::Moving {
         return None;
     }
-    let (mut next, mut seconds) = (system.clone(), 0.0);
+    let (mut next, mut seconds, mut step) = (system.clone(), 0.0, TICK_S);
     loop {
-        next.tick(net, TICK_S);
-        seconds += TICK_S;
+        seconds += step;
+        step = next.stride(net, step);
         if next.phase() != Phase::Moving || seconds >= AHEAD_S || next.differs(system) {
             return Some((seconds, next));
         }
@@ -54,8 +58,10 @@ impl System {
     /// A network whose load begins, with what is left of the time before.
     pub fn new(net: &Net, state: State) -> System {
         let mut system = System { load: Load::idle(net), state };
-        // The first guesses of slowdowns are those of an idle system.
-        for _ in 0..3 {
+        system.load.update(net, &system.state);
+        // What is cancelled depends on slowdowns, of which the first guesses are those of an idle system.
+        if system.load.late.iter().any(|late| *late > 1e-9) {
+            system.load.update(net, &system.state);
             system.load.update(net, &system.state);
         }
         system
@@ -111,8 +117,18 @@ impl System {
         self.load.update(net, &self.state);
     }
 
+    /// Lets a tick pass and says how long the next may be: twice as long while little changes, a tick again when much does.
+    fn stride(&mut self, net: &Net, step: f64) -> f64 {
+        let before: f64 = self.load.stations.iter().map(|load| load.slowdown).fold(0.0, f64::max);
+        self.tick(net, step);
+        let after: f64 = self.load.stations.iter().map(|load| load.slowdown).fold(0.0, f64::max);
+        let lag = self.load.calls.iter().zip(&self.state.seen).any(|(now, seen)| (now.through - seen.through).abs() > CALM);
+        if lag || (after / before - 1.0).abs() > CALM { TICK_S } else { (step * 2.0).min(STRIDE_S) }
+    }
+
     /// Lets time pass, tick by tick while it matters, and returns what is left when it has settled before.
     pub fn advance(&mut self, net: &Net, mut seconds: f64) -> f64 {
+        let mut step = TICK_S;
         while seconds > 1e-9 {
             match self.phase() {
                 Phase::Settled => return seconds,
@@ -121,9 +137,9 @@ impl System {
                     return 0.0;
                 }
                 Phase::Moving => {
-                    let step = seconds.min(TICK_S);
-                    self.tick(net, step);
-                    seconds -= step;
+                    let taken = step.min(seconds);
+                    step = self.stride(net, taken);
+                    seconds -= taken;
                 }
             }
         }
