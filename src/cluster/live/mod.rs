@@ -12,6 +12,7 @@ mod environment;
 mod exec;
 mod keeper;
 mod line;
+mod metrics;
 mod outpost;
 mod request;
 mod traces;
@@ -243,8 +244,8 @@ impl Cluster for LiveCluster {
         let line = self.line(who)?;
         match query {
             TelemetryQuery::Logs(query) => self.shared.block_on(exec::logs(&line, query)).map(TelemetryReply::Logs),
-            TelemetryQuery::Metrics(_) => {
-                Err(ApiError::new(501, "NotImplemented", "metrics of a live cluster are not read yet".to_owned()))
+            TelemetryQuery::Metrics(query) => {
+                self.shared.block_on(metrics::metrics(&self.shared.operator, query)).map(TelemetryReply::Metrics)
             }
             TelemetryQuery::Traces(query) => self.shared.block_on(traces::traces(&line, query)).map(TelemetryReply::Traces),
         }

