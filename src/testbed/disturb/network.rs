@@ -106,7 +106,7 @@ fn is_gone(why: &str) -> bool {
 fn tc(processes: &Processes, inside: u32, words: &[&str]) -> Result<(), Refusal> {
     let program: Vec<&str> = std::iter::once("tc").chain(words.iter().copied()).collect();
     nsenter(processes, inside, &program, "").map_err(|why| {
-        let lacks = ["failed to execute tc", "Specified qdisc kind is unknown", "Specified qdisc not found"];
+        let lacks = ["failed to execute tc", "tc: invalid argument", "Specified qdisc kind is unknown", "Specified qdisc not found"];
         if lacks.iter().any(|text| why.contains(text)) {
             return Refusal::Missing(format!("tc with netem, which the node lacks: {why}"));
         }
