@@ -297,12 +297,12 @@ mod tests {
     fn check(args: &str, stdout: &str, stderr: &str, exit_code: i32) {
         let now = SimTime::from_secs(1_768_471_200);
         let mut files = Vfs::new(now);
-        files.make_folder("/srv/work/deep", true).expect("made");
+        files.make_folder("/srv/wiki/deep", true).expect("made");
         files.make_folder("/srv/.kube", true).expect("made");
-        files.write("/srv/work/b.txt", &[b'x'; 5000]).expect("written");
-        files.write("/srv/work/A", b"").expect("written");
-        files.set_mode("/srv/work/A", 0o755).expect("set");
-        files.link("work", "/srv/w").expect("linked");
+        files.write("/srv/wiki/b.txt", &[b'x'; 5000]).expect("written");
+        files.write("/srv/wiki/A", b"").expect("written");
+        files.set_mode("/srv/wiki/A", 0o755).expect("set");
+        files.link("wiki", "/srv/w").expect("linked");
         let args = args.split_whitespace().map(str::to_owned).collect();
         let request = Request { name: "ls".into(), args, cwd: "/srv".into(), ..Request::default() };
         let finished = ls(&request, &files, now);
@@ -312,26 +312,26 @@ mod tests {
 
     #[test]
     fn lists_as_gnu_does() {
-        check("", "w\nwork\n", "", 0);
-        check("-a", ".\n..\n.kube\nw\nwork\n", "", 0);
-        check("-l", "total 4\nlrwxrwxrwx 1 root root    4 Jan 15 10:00 w -> work\ndrwxr-xr-x 3 root root 4096 Jan 15 10:00 work\n", "", 0);
+        check("", "w\nwiki\n", "", 0);
+        check("-a", ".\n..\n.kube\nw\nwiki\n", "", 0);
+        check("-l", "total 4\nlrwxrwxrwx 1 root root    4 Jan 15 10:00 w -> wiki\ndrwxr-xr-x 3 root root 4096 Jan 15 10:00 wiki\n", "", 0);
         check(
-            "-lah work",
+            "-lah wiki",
             "total 20K\ndrwxr-xr-x 3 root root 4.0K Jan 15 10:00 .\ndrwxr-xr-x 4 root root 4.0K Jan 15 10:00 ..\n\
              -rwxr-xr-x 1 root root    0 Jan 15 10:00 A\n-rw-r--r-- 1 root root 4.9K Jan 15 10:00 b.txt\n\
              drwxr-xr-x 2 root root 4.0K Jan 15 10:00 deep\n",
             "",
             0,
         );
-        check("-F w work/A", "work/A*\n\nw:\nA*\nb.txt\ndeep/\n", "", 0);
-        check("-d work", "work\n", "", 0);
-        check("-R work", "work:\nA\nb.txt\ndeep\n\nwork/deep:\n", "", 0);
-        check("-S1 work", "b.txt\ndeep\nA\n", "", 0);
+        check("-F w wiki/A", "wiki/A*\n\nw:\nA*\nb.txt\ndeep/\n", "", 0);
+        check("-d wiki", "wiki\n", "", 0);
+        check("-R wiki", "wiki:\nA\nb.txt\ndeep\n\nwiki/deep:\n", "", 0);
+        check("-S1 wiki", "b.txt\ndeep\nA\n", "", 0);
     }
 
     #[test]
     fn mistakes() {
-        check("nope work/A", "work/A\n", "ls: cannot access 'nope': No such file or directory\n", 2);
+        check("nope wiki/A", "wiki/A\n", "ls: cannot access 'nope': No such file or directory\n", 2);
         check("-y", "", "ls: invalid option -- 'y'\nTry 'ls --help' for more information.\n", 2);
         check("--nope", "", "ls: unrecognized option '--nope'\nTry 'ls --help' for more information.\n", 2);
     }

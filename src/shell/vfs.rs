@@ -348,9 +348,9 @@ mod tests {
 
     fn some() -> Vfs {
         let mut fs = Vfs::new(SimTime::from_secs(5));
-        fs.make_folder("/home/user/work", true).expect("made");
+        fs.make_folder("/home/user/wiki", true).expect("made");
         fs.write("/home/user/a.txt", b"one").expect("written");
-        fs.write("/home/user/work/b", b"two").expect("written");
+        fs.write("/home/user/wiki/b", b"two").expect("written");
         fs
     }
 
@@ -358,7 +358,7 @@ mod tests {
     fn files_and_folders() {
         let mut fs = some();
         let names: Vec<_> = fs.list("/home/user").expect("a folder").into_iter().map(|(name, _)| name.to_string()).collect();
-        assert_eq!(names, ["a.txt", "work"]);
+        assert_eq!(names, ["a.txt", "wiki"]);
         fs.append("/home/user/a.txt", b"more").expect("appended");
         assert_eq!(fs.read("/home/user/../user/./a.txt").expect("read").as_slice(), b"onemore");
         for (result, error) in [
@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(result, Err(error));
         }
         fs.rename("/home/user", "/home/agent").expect("moved");
-        assert_eq!(fs.read("/home/agent/work/b").expect("read").as_slice(), b"two");
+        assert_eq!(fs.read("/home/agent/wiki/b").expect("read").as_slice(), b"two");
         fs.remove("/home", true).expect("removed");
         assert_eq!(fs, Vfs::new(SimTime::from_secs(5)));
     }
@@ -382,13 +382,13 @@ mod tests {
     #[test]
     fn links_are_followed_and_circles_end() {
         let mut fs = some();
-        fs.link("work", "/home/user/w").expect("linked");
+        fs.link("wiki", "/home/user/w").expect("linked");
         assert_eq!(fs.read("/home/user/w/b").expect("read").as_slice(), b"two");
         fs.link("/home/user/y", "/home/user/x").expect("linked");
         fs.link("x", "/home/user/y").expect("linked");
         assert_eq!(fs.read("/home/user/x"), Err(FileError::Loop));
         fs.remove("/home/user/w", false).expect("removes the link only");
-        assert!(fs.read("/home/user/work/b").is_ok());
+        assert!(fs.read("/home/user/wiki/b").is_ok());
     }
 
     #[test]

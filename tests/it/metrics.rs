@@ -238,7 +238,7 @@ fn the_same_bytes_in_any_order_and_in_a_fork() {
     later.run(200.0);
     assert_eq!(text(&derive(later.world(), &all)), first);
     let half = MetricsQuery { since: all.since + SCRAPE * 10, ..all.clone() };
-    for s in derive(hotel.world(), &half).into_iter().take(1) {
+    for s in derive(hotel.world(), &half).into_iter().step_by(100) {
         let whole = derive(hotel.world(), &MetricsQuery { names: vec![s.name.clone()], ..all.clone() });
         let same = whole.iter().find(|w| w.labels == s.labels).expect("there");
         assert!(same.samples.ends_with(&s.samples), "{} {:?}", s.name, s.labels);
@@ -276,4 +276,12 @@ fn histograms_hold_together() {
         memory(frontend, "container_memory_usage_bytes"),
     );
     assert!((5.0..8.0).contains(&rss) && (11.0..17.0).contains(&set) && usage > set, "{rss} {set} {usage}");
+}
+
+#[test]
+fn an_overloaded_process_uses_its_limit() {
+    // Users of whom most give up keep the frontend as busy as its limit of one core allows.
+    let hotel = loaded(1, 3000.0, Arrivals::Poisson, 180.0);
+    let frontend = millicores(&hotel, 60)["frontend"];
+    assert!((900.0..1050.0).contains(&frontend), "{frontend} m");
 }

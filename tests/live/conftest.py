@@ -28,7 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if os.environ.get("AIOPSLAB_LIVE") == "required":
         raise pytest.UsageError(f"the tests on a real cluster must run, and there is no cluster: {why}")
     for item in items:
-        item.add_marker(pytest.mark.skip(reason=f"there is no cluster: {why}"))
+        item.add_marker(pytest.mark.skip(reason="there is no cluster to run it on; the header of the report says why"))
+
+
+def pytest_report_header() -> str | None:
+    why = _no_cluster()
+    return why and f"no cluster: {why}"
 
 
 def _no_cluster() -> str | None:

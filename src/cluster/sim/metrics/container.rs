@@ -3,6 +3,7 @@
 //! Not modelled: bytes of probes, of start-up, of Consul's and Jaeger's own traffic; drops and errors of interfaces (lost packets are
 //! dropped by rules and queues, which interfaces do not count); per-filesystem series.
 
+use super::super::flow::sharing::PERIOD_S;
 use super::load::Counts;
 use super::{Found, Life, Place, Pod, Scene, Subject, cpu, memory};
 use crate::time::SimTime;
@@ -93,7 +94,7 @@ fn limits(place: Place, subject: &Subject<'_>, instant: SimTime, found: &mut Fou
     let launch = &subject.run.launch;
     let mut add = |name, value| found.add(place, name, Vec::new(), (instant, value));
     add("container_start_time_seconds", subject.run.started_at.as_secs() as f64);
-    add("container_spec_cpu_period", cpu::PERIOD_S * 1e6);
+    add("container_spec_cpu_period", PERIOD_S * 1e6);
     if let Some(limit) = launch.resources.cpu_limit_m {
         add("container_spec_cpu_quota", (limit as f64 * 100.0).max(1000.0));
     }

@@ -2,13 +2,11 @@
 //!
 //! Not modelled: the CPU time of a start, of probes and of programs that are run by hand.
 
+use super::super::flow::sharing::PERIOD_S;
 use super::Subject;
 
 /// Share of CPU time that is spent outside of the kernel.
 const USER: f64 = 0.62;
-
-/// Length of a period of the scheduler's quota, in seconds.
-pub const PERIOD_S: f64 = 0.1;
 
 /// How often a process that nobody asks anything wakes up, per second.
 const WAKES: f64 = 8.0;

@@ -70,23 +70,6 @@ pub fn derive(world: &World, query: &MetricsQuery) -> Vec<Series> {
     series
 }
 
-/// CPU time and working set of every container that runs at an instant: what the metrics API shows. Pod, container, cores over the last
-/// `window`, bytes.
-pub fn usage(world: &World, namespace: &str, at: SimTime, window: Duration) -> Vec<(ArcStr, ArcStr, f64, f64)> {
-    let scene = Scene::of(world, namespace, at);
-    let (now, before) = (scene.load.counts(at), scene.load.counts(at - window));
-    let mut found = Vec::new();
-    for pod in &scene.pods {
-        for life in pod.lives.iter().filter(|life| life.is_alive(at)) {
-            let (late, early) = (scene.subject(life, at, &now), scene.subject(life, at - window, &before));
-            let seconds = window.as_secs_f64().min(late.alive()).max(0.001);
-            let cores = (cpu::spent(&late).usage - cpu::spent(&early).usage) / seconds;
-            found.push((life.run.launch.pod.clone(), life.run.launch.container.clone(), cores, memory::used(&late).working_set));
-        }
-    }
-    found
-}
-
 /// A run and its program.
 struct Life<'w> {
     run: &'w ContainerRun,

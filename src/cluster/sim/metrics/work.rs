@@ -54,14 +54,18 @@ impl Fill {
 pub fn doing(graph: &Graph, visits: &Visits, entry: usize, outcome: Outcome) -> Doing {
     let mut expected = Expected { graph, visits, doing: Doing::default() };
     let Some(entry) = graph.entries.get(entry) else { return expected.doing };
-    let total: f64 = entry.ways.iter().map(|(_, dist)| dist.of(outcome)).sum();
-    for (way, dist) in &entry.ways {
-        let p = if total > 0.0 { dist.of(outcome) / total } else { 0.0 };
-        if let Way::Served { vertex, .. } = way
-            && p > 0.0
-        {
-            expected.exchange(None, *vertex, p);
-            expected.serve(*vertex, outcome, p);
+    // Those whose users give up are worked on like all the others.
+    let outcomes = if outcome == graph.given_up() { entry.dist.iter().collect() } else { vec![(outcome, 1.0)] };
+    for (outcome, share) in outcomes {
+        let total: f64 = entry.ways.iter().map(|(_, dist)| dist.of(outcome)).sum();
+        for (way, dist) in &entry.ways {
+            let p = if total > 0.0 { share * dist.of(outcome) / total } else { 0.0 };
+            if let Way::Served { vertex, .. } = way
+                && p > 0.0
+            {
+                expected.exchange(None, *vertex, p);
+                expected.serve(*vertex, outcome, p);
+            }
         }
     }
     expected.doing
