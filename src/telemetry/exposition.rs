@@ -60,9 +60,12 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    /// Name, labels and value.
+    type Read<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
     #[test]
     fn lines_are_read() {
-        let check = |line: &str, expect: Option<(&str, &[(&str, &str)], f64)>| {
+        let check = |line: &str, expect: Option<Read<'_>>| {
             let found = parse_exposition(line, SimTime::ZERO);
             let found =
                 found.first().map(|s| (s.name.as_str(), s.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(), s.samples[0].1));
