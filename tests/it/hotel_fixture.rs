@@ -11,6 +11,7 @@ use aiopslab::object;
 use aiopslab::object::{Json, Object};
 use aiopslab::time::SimTime;
 use aiopslab::workload::{Arrivals, Workload};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The application's namespace.
@@ -26,7 +27,12 @@ pub struct Hotel {
 impl Hotel {
     /// Deploys the application and waits until it has settled.
     pub fn deployed(seed: u64) -> Self {
-        let world = World::new(SimTime::from_secs(1_767_225_600), seed, Catalog::embedded());
+        Hotel::deployed_with(Catalog::embedded(), seed)
+    }
+
+    /// The same with other data.
+    pub fn deployed_with(catalog: Arc<Catalog>, seed: u64) -> Self {
+        let world = World::new(SimTime::from_secs(1_767_225_600), seed, catalog);
         let mut hotel = Hotel { cluster: SimCluster::new(world) };
         for at in 1..=3 {
             let spec = NodeSpec {

@@ -41,6 +41,7 @@ mod mitigation;
 mod network;
 #[cfg(feature = "testbed")]
 mod outpost;
+mod overload;
 mod pods;
 mod problems;
 mod ready;

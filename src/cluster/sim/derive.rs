@@ -218,7 +218,9 @@ fn writes(graph: &Graph, run: RunId) -> bool {
 fn may_write(sequence: &Sequence) -> bool {
     sequence.acts.iter().any(|act| match act {
         Act::Compute(_) => false,
-        Act::Call(call) => call.on_error.log.is_some() && call.attempt.iter().any(|(outcome, p)| p > 0.0 && !outcome.served()),
+        Act::Call(call) => {
+            call.on_error.log.is_some() && (call.late.share > 0.0 || call.attempt.iter().any(|(outcome, p)| p > 0.0 && !outcome.served()))
+        }
         Act::Store(store) => {
             let fails = store.on_error.log.is_some() && matches!(store.way, StoreWay::Fails { .. });
             fails || store.miss.as_ref().is_some_and(|miss| may_write(&miss.body))

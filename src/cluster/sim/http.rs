@@ -113,7 +113,9 @@ fn process(world: &mut World, run: RunId, wire: &Wire, connection: &Connection, 
         return Ok(error_reply(check.status, &check.body, soon, peer));
     }
     let root = Root { method: request.method.as_str().into(), path: path.into() };
-    let graph = Arc::new(compile_to(world, connection, &root));
+    let graph = compile_to(world, connection, &root);
+    let late = &world.traffic.pressure().late;
+    let graph = Arc::new(if late.is_empty() { graph } else { graph.delayed(late) });
     let walked = visit(world, &graph, request);
     answer(&instance, &handler, walked, request, peer)
 }

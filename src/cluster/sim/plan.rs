@@ -38,8 +38,10 @@ pub struct Plan {
     pub app: Arc<App>,
     /// The endpoints under load, in the order of the graph's entries.
     pub endpoints: Vec<Endpoint>,
-    /// Call trees.
+    /// Call trees, with the calls that are late.
     pub graph: Arc<Graph>,
+    /// Call trees as they resolve, whatever the load.
+    pub resolved: Arc<Graph>,
     /// Requests, by endpoint and outcome.
     pub flows: Vec<Flow>,
     /// Requests per second to each vertex and cache.
@@ -59,6 +61,8 @@ pub struct Flow {
     pub entry: usize,
     /// How they end.
     pub outcome: Outcome,
+    /// Of those whose users give up, the share that never gets past the first queue.
+    pub lost: f64,
     /// When they arrive.
     pub process: Process,
 }
@@ -84,15 +88,19 @@ pub(super) struct Making<'a> {
 
 impl Making<'_> {
     /// The regime's plan.
-    pub fn plan(self) -> Plan {
+    pub fn plan(mut self) -> Plan {
         let rates = rates(self.workload);
-        let visits = self.graph.visits(&rates);
         let endpoints = self.workload.mix.iter().filter_map(|(name, _)| self.app.endpoint(name).cloned()).collect();
         let load = self.system.load.clone();
         let pressure = Arc::new(Pressure::of(&self.network, &load));
+        let resolved = self.graph.clone();
+        if !pressure.late.is_empty() {
+            self.graph = Arc::new(resolved.delayed(&pressure.late));
+        }
+        let visits = self.graph.visits(&rates);
         let flows = self.flows();
         let (namespace, app) = (self.namespace.clone(), self.app.clone());
-        Plan { namespace, app, endpoints, graph: self.graph, flows, visits, network: self.network, load, pressure }
+        Plan { namespace, app, endpoints, graph: self.graph, resolved, flows, visits, network: self.network, load, pressure }
     }
 
     /// The arrivals of each endpoint by how they end: shares of one stream.
@@ -103,14 +111,15 @@ impl Making<'_> {
         let (mut flows, mut done) = (Vec::new(), 0.0);
         for (at, (entry, (name, weight))) in self.graph.entries.iter().zip(&self.workload.mix).enumerate() {
             let share = if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
-            let late = self.late(at);
+            let (late, lost) = self.late(at);
             let mut from = done;
             let in_time = entry.dist.iter().map(|(outcome, p)| (outcome, p * (1.0 - late)));
             for (outcome, p) in in_time.chain((late > 0.0).then_some((self.graph.given_up(), late))) {
                 let until = from + share * p;
                 let (arrivals, origin) = (self.workload.arrivals, self.stream.1);
                 let process = Process { arrivals, key: self.key(name, outcome), origin, rate_micro, share: (bound(from), bound(until)) };
-                flows.push(Flow { entry: at, outcome, process });
+                let lost = if outcome == self.graph.given_up() { lost } else { 0.0 };
+                flows.push(Flow { entry: at, outcome, lost, process });
                 from = until;
             }
             done += share;
@@ -118,11 +127,13 @@ impl Making<'_> {
         flows
     }
 
-    /// The share of an endpoint's users who give up; less than one in a hundred million is nobody.
-    fn late(&self, entry: usize) -> f64 {
-        let call = self.network.net.entries.get(entry).map(|entry| &entry.call);
-        let late = call.and_then(|call| Some(call.reached * self.system.load.late.get(call.id)?)).unwrap_or(0.0);
-        if late < 1e-8 { 0.0 } else { late }
+    /// The share of an endpoint's users who give up, and of those the share whose requests never get past the first queue; less than one in a
+    /// hundred million is nobody.
+    fn late(&self, entry: usize) -> (f64, f64) {
+        let Some(call) = self.network.net.entries.get(entry).map(|entry| &entry.call) else { return (0.0, 0.0) };
+        let of = |all: &[f64]| all.get(call.id).copied().unwrap_or(0.0);
+        let late = call.reached * of(&self.system.load.late);
+        (if late < 1e-8 { 0.0 } else { late }, of(&self.system.load.lost))
     }
 
     fn key(&self, name: &ArcStr, outcome: Outcome) -> u64 {
@@ -146,7 +157,7 @@ impl Regime {
         let key = RandomKey::new(seed).part("walk").part(&plan.namespace).part(name).number(arrival.id);
         let warming = Some((&plan.visits, self.from));
         let (outcome, pressure) = (Some(flow.outcome), Some(&*plan.pressure));
-        let ask = Ask { key, outcome, patience: PATIENCE, warming, pressure, spans, lines };
+        let ask = Ask { key, outcome, patience: PATIENCE, warming, pressure, lost: flow.lost, spans, lines };
         walk(&plan.graph, flow.entry, arrival.at, &ask)
     }
 }

@@ -10,8 +10,8 @@
 //! How busy processes are follows from the regime's network ([`super::flow`]): in a settled system from its rates alone. Where a backlog
 //! grows or is worked off, the transient is integrated ahead and cut into regimes, each as long as nothing changes noticeably.
 //!
-//! Not modelled: requests in flight when a regime ends, what users' writes add to databases. Calls between services that come too late
-//! because of queues are tried again in the flow's rates, but single walks do not show it.
+//! Not modelled: requests in flight when a regime ends, what users' writes add to databases, what a backlog asks of others when it is worked
+//! off (requests count when they arrive).
 
 use super::flow::{self, Compiled, Pressure, System};
 use super::graph::{Graph, Root, compile};
@@ -151,7 +151,7 @@ pub(super) fn rekey(world: &mut World) {
         let key = RandomKey::new(world.seed).part("load").part(&namespace).number(world.traffic.started).value();
         let doors = doors(world, &namespace, &drive.load.app);
         let plan = &drive.regime.plan;
-        let parts = (plan.graph.clone(), plan.network.clone());
+        let parts = (plan.resolved.clone(), plan.network.clone());
         enter(world, namespace, Load { since: world.now, key, doors, ..drive.load }, parts, drive.system);
     }
 }
@@ -214,7 +214,7 @@ pub(super) fn flow_on(world: &mut World, namespace: &str, regime: SimTime) {
     let Some((_, system)) = drive.next.clone() else { return };
     close(world, &drive);
     let plan = &drive.regime.plan;
-    let parts = (plan.graph.clone(), plan.network.clone());
+    let parts = (plan.resolved.clone(), plan.network.clone());
     enter(world, plan.namespace.clone(), drive.load, parts, system);
 }
 
@@ -293,6 +293,7 @@ pub fn entrance(world: &World, namespace: &str) -> Option<Entrance> {
     let app = app_in(world, namespace)?;
     let roots: Vec<Root> = app.endpoints.iter().map(root).collect();
     let host = entry_host(world, namespace, &app);
-    let graph = compile(world, &Origin::Workstation, &host, app.entry.port, &roots);
-    Some(Entrance { app, graph, pressure: world.traffic.pressure() })
+    let (graph, pressure) = (compile(world, &Origin::Workstation, &host, app.entry.port, &roots), world.traffic.pressure());
+    let graph = if pressure.late.is_empty() { graph } else { graph.delayed(&pressure.late) };
+    Some(Entrance { app, graph, pressure })
 }

@@ -3,12 +3,16 @@
 //! A walk is a function of its graph, its key and its instant. Asked for an outcome, it draws everything else conditional on it
 //! (which instance answered, which branch failed), so the walks of an outcome can be enumerated by themselves.
 //!
-//! Not modelled: cancellation of work whose client gave up (what waits for an
-//! answer ends when the client gives up; what works goes on).
+//! Queues make a request late for its user, or a call late for its caller, as often as the load says: a walk of one that is late is drawn so
+//! that it is, and of one that is not, so that it is not.
+//!
+//! Not modelled: cancellation of work that has got past the first queue when its caller gives up (it goes on; what waits for an answer ends
+//! when the user gives up).
 
 use super::flow::Pressure;
+use super::graph::attempts::Attempts;
 use super::graph::outcome::{Dist, Ended, Outcome};
-use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Visits, Way, Work};
+use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Vertex, Visits, Way, Work};
 use super::history::RunId;
 use crate::app::rules::{self, Reaction};
 use crate::app::{Handler, OnError};
@@ -38,6 +42,8 @@ pub struct Ask<'a> {
     pub warming: Option<(&'a Visits, SimTime)>,
     /// What is lost to other requests.
     pub pressure: Option<&'a Pressure>,
+    /// Share of those whose user gives up that never get past the queue of the entry's process.
+    pub lost: f64,
     /// Whether spans are wanted.
     pub spans: bool,
     /// Whether lines are wanted.
@@ -47,7 +53,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// Only what the client sees.
     pub fn client(key: Key, patience: Duration, pressure: &'a Pressure) -> Self {
-        Ask { key, outcome: None, patience, warming: None, pressure: Some(pressure), spans: false, lines: false }
+        Ask { key, outcome: None, patience, warming: None, pressure: Some(pressure), lost: 0.0, spans: false, lines: false }
     }
 }
 
@@ -149,8 +155,11 @@ pub fn walk(graph: &Graph, entry: usize, at: SimTime, ask: &Ask<'_>) -> Walked {
         Some(way) => walker.fitting(way, outcome, ask, given_up),
         None => (Answer::Nothing, ask.patience),
     };
-    let (answer, outcome) =
-        if took >= ask.patience { (Answer::Nothing, if given_up { graph.given_up() } else { outcome }) } else { (answer, outcome) };
+    let too_slow = given_up || (ask.outcome.is_none() && walker.pressure.is_some() && outcome.served());
+    let (answer, outcome) = match took >= ask.patience {
+        true => (Answer::Nothing, if too_slow { graph.given_up() } else { outcome }),
+        false => (answer, outcome),
+    };
     walker.done(outcome, answer, took.min(ask.patience))
 }
 
@@ -200,6 +209,10 @@ struct Walker<'g> {
     pace: f64,
     /// By how much queues are longer than drawn.
     stretch: f64,
+    /// Time lost in queues so far, as a sum over all processes.
+    queued: Duration,
+    /// For how long the next process holds the request up.
+    held: Duration,
     spans: Option<Vec<Span>>,
     lines: Option<Vec<Line>>,
     crash: Option<Crash>,
@@ -217,6 +230,8 @@ impl<'g> Walker<'g> {
             pace: ask.pressure.map_or(1.0, |pressure| pressure.pace),
             pressure: ask.pressure.filter(|pressure| pressure.queues()),
             stretch: 1.0,
+            queued: Duration::ZERO,
+            held: Duration::ZERO,
             spans: ask.spans.then(Vec::new),
             lines: ask.lines.then(Vec::new),
             crash: None,
@@ -228,33 +243,72 @@ impl<'g> Walker<'g> {
         Walked { outcome, answer, took, spans, lines, crash: self.crash }
     }
 
-    /// The request from the client's side, in time or late as its outcome says. Where queues alone decide that and the draw says otherwise,
-    /// it is walked again with queues that are as much longer or shorter.
+    /// The request from the client's side, in time or late as its outcome says.
     fn fitting(&mut self, way: &Way, outcome: Outcome, ask: &Ask<'_>, given_up: bool) -> (Answer, Duration) {
-        let begun = self.stream.clone();
-        let (answer, took) = self.client(way, outcome);
         // Whoever asks for no outcome takes what comes.
-        let fits = (took >= ask.patience) == given_up || self.pressure.is_none() || ask.outcome.is_none();
-        if fits || matches!(self.graph.end(outcome), Ended::Hung { .. } | Ended::Unreachable { .. }) {
-            return (answer, took);
+        if ask.outcome.is_none() || matches!(self.graph.end(outcome), Ended::Hung { .. } | Ended::Unreachable { .. }) {
+            return self.client(way, outcome);
         }
-        let wanted = ask.patience.as_secs_f64() * if given_up { 1.0 + MARGIN } else { 1.0 - MARGIN };
-        self.stretch = wanted / took.as_secs_f64().max(1e-6);
-        self.stream = begun;
-        self.spans.iter_mut().for_each(Vec::clear);
-        self.lines.iter_mut().for_each(Vec::clear);
-        self.crash = None;
-        let (answer, took) = self.client(way, outcome);
-        match given_up {
-            true => (answer, took.max(ask.patience)),
-            false => (answer, took.min(ask.patience.mul_f64(1.0 - MARGIN))),
+        if let (true, Way::Served { vertex, .. }) = (given_up && ask.lost > 0.0 && self.stream.chance(ask.lost), way) {
+            self.lose(*vertex, self.start, self.deadline, None);
+            return (Answer::Nothing, ask.patience);
         }
+        let mut answer = Answer::Nothing;
+        let end = self.fit(self.start, ask.patience, given_up, &mut |walker| {
+            let (found, took) = walker.client(way, outcome);
+            answer = found;
+            walker.start + took
+        });
+        (answer, end - self.start)
+    }
+
+    /// Walks a part of the request that must take longer than `limit`, or less. Where queues decide that and the draw says otherwise, it is
+    /// walked again with queues that are as much longer or shorter; where there are none, it is held up before.
+    fn fit(&mut self, at: SimTime, limit: Duration, late: bool, part: &mut dyn FnMut(&mut Self) -> SimTime) -> SimTime {
+        let begun = (self.stream.clone(), self.spans.as_ref().map(Vec::len), self.lines.as_ref().map(Vec::len), self.crash.clone());
+        let (queued, stretch) = (self.queued, self.stretch);
+        let end = part(self);
+        if (end - at >= limit) == late || (self.pressure.is_none() && !late) {
+            return end;
+        }
+        let wanted = limit.mul_f64(if late { 1.0 + MARGIN } else { 1.0 - MARGIN });
+        let (took, lost) = ((end - at).as_secs_f64(), (self.queued - queued).as_secs_f64());
+        let factor = ((wanted.as_secs_f64() - (took - lost)) / lost.max(1e-9)).clamp(0.0, 1e6);
+        let is_held = late && lost < 1e-4 * limit.as_secs_f64();
+        (self.stretch, self.held) = if is_held { (stretch, wanted - (end - at)) } else { (stretch * factor, self.held) };
+        self.rewind(begun);
+        self.queued = queued;
+        let end = part(self);
+        (self.stretch, self.held) = (stretch, Duration::ZERO);
+        // Several things at once add up differently.
+        if late { end.max(at + limit) } else { end.min(at + wanted) }
+    }
+
+    fn rewind(&mut self, (stream, spans, lines, crash): (Stream, Option<usize>, Option<usize>, Option<Crash>)) {
+        self.stream = stream;
+        self.crash = crash;
+        if let (Some(all), Some(kept)) = (&mut self.spans, spans) {
+            all.truncate(kept);
+        }
+        if let (Some(all), Some(kept)) = (&mut self.lines, lines) {
+            all.truncate(kept);
+        }
+    }
+
+    /// A request that waits in a process's queue until its caller gives up. A process that cancels drops it then; others come to it some time.
+    fn lose(&mut self, vertex: usize, at: SimTime, until: SimTime, parent: Option<usize>) {
+        let Some(found) = self.graph.vertices.get(vertex).filter(|found| found.instance.program.cancels) else { return };
+        let span = self.arrive(found, vertex, at, parent);
+        self.depart(found, span, (at, until), Some(rules::CANCELLED));
     }
 
     /// What a request loses to others on a process.
     fn queue(&mut self, run: RunId) -> Duration {
-        let Some(pressure) = self.pressure else { return Duration::ZERO };
-        pressure.draw(run, &mut self.stream).mul_f64(self.stretch)
+        let held = std::mem::take(&mut self.held);
+        let Some(pressure) = self.pressure else { return held };
+        let queued = pressure.draw(run, &mut self.stream).mul_f64(self.stretch);
+        self.queued += queued;
+        queued + held
     }
 
     /// The request from the client's side.
@@ -290,24 +344,33 @@ impl<'g> Walker<'g> {
     /// A process works on it: from its arrival to the answer's departure.
     fn serve(&mut self, vertex: usize, outcome: Outcome, at: SimTime, parent: Option<usize>) -> SimTime {
         let Some(found) = self.graph.vertices.get(vertex) else { return at };
-        let span = match &found.work {
+        let span = self.arrive(found, vertex, at, parent);
+        let begun = at + self.queue(found.run);
+        let end = self.sequence(&found.body, outcome, begun, Place { vertex, span: span.or(parent), key: None });
+        let error = self.error(outcome);
+        self.depart(found, span, (at, end), error);
+        end
+    }
+
+    /// The span of a process that a request comes to.
+    fn arrive(&mut self, found: &Vertex, vertex: usize, at: SimTime, parent: Option<usize>) -> Option<usize> {
+        match &found.work {
             _ if self.spans.is_none() => None,
             Work::Operation(operation) => self.open(vertex, &operation.name, SpanKind::RpcServer, at, parent),
             Work::Handler(handler) => handler.span.as_ref().and_then(|name| {
                 let name = name.fill(&|part| self.handler_value(handler, part));
                 self.open(vertex, &name.into(), SpanKind::HttpServer, at, parent)
             }),
-        };
-        let begun = at + self.queue(found.run);
-        let end = self.sequence(&found.body, outcome, begun, Place { vertex, span: span.or(parent), key: None });
-        let error = self.error(outcome);
+        }
+    }
+
+    fn depart(&mut self, found: &Vertex, span: Option<usize>, (at, end): (SimTime, SimTime), error: Option<ArcStr>) {
         if let (Work::Handler(handler), Some(span)) = (&found.work, span.and_then(|s| self.spans.as_mut()?.get_mut(s))) {
             span.status = Some(if error.is_some() { handler.error_status } else { handler.reply.status });
             span.took = end - at;
         } else {
             self.close(span, end, error);
         }
-        end
     }
 
     fn sequence(&mut self, sequence: &Sequence, outcome: Outcome, mut at: SimTime, place: Place) -> SimTime {
@@ -347,37 +410,55 @@ impl<'g> Walker<'g> {
 
     fn call(&mut self, act: &CallAct, outcome: Outcome, mut at: SimTime, place: Place) -> SimTime {
         let span = act.span.as_ref().and_then(|name| self.open(place.vertex, name, SpanKind::RpcClient, at, place.span));
-        for _ in 0..self.failed_attempts(act, outcome) {
-            let failure = act.attempt.pick(&mut self.stream, |o, p| if o.served() { 0.0 } else { p });
-            at = self.attempt(act, failure, at, span.or(place.span));
-        }
-        let rule = &act.on_error;
-        let last = act.attempt.pick(&mut self.stream, |o, p| if self.graph.becomes(o, rule, outcome) { p } else { 0.0 });
-        at = self.attempt(act, last, at, span.or(place.span));
+        let last = self.attempts(act, outcome, &mut at, span.or(place.span));
         let error = self.error(last);
         self.close(span, at, error.clone());
         let hung = matches!(self.graph.end(last), Ended::Hung { .. });
-        self.react(rule, hung, error.map(|error| (error, ArcStr::new())), at, place.vertex);
+        self.react(&act.on_error, hung, error.map(|error| (error, ArcStr::new())), at, place.vertex);
         at
     }
 
-    /// How many attempts fail before the last one.
-    fn failed_attempts(&mut self, act: &CallAct, outcome: Outcome) -> u32 {
-        let retries = act.retries;
-        if retries == 0 || !outcome.served() {
-            return retries;
+    /// All attempts of a call whose last one ends so with the caller's rule; returns how that was before it.
+    fn attempts(&mut self, act: &CallAct, outcome: Outcome, at: &mut SimTime, parent: Option<usize>) -> Outcome {
+        let graph = self.graph;
+        let fits = |o: Outcome| graph.becomes(o, &act.on_error, outcome);
+        if act.retries == 0 && act.late.share <= 0.0 {
+            let only = act.attempt.pick(&mut self.stream, |o, p| if fits(o) { p } else { 0.0 });
+            *at = self.attempt(act, only, *at, parent);
+            return only;
         }
-        let fails = 1.0 - act.attempt.success();
-        let mut left = self.stream.unit() * (1.0 - (0..=retries).fold(1.0, |all, _| all * fails));
-        let mut weight = 1.0 - fails;
-        for failed in 0..retries {
-            left -= weight;
-            if left < 0.0 {
-                return failed;
+        let attempts = Attempts::new(act, fits);
+        let mut after_late = false;
+        for turn in 0..=act.retries {
+            let options = attempts.options(turn, after_late);
+            let Some(next) = choose(&mut self.stream, options.into_iter()) else { break };
+            *at = if next.late { self.late_attempt(act, next.outcome, *at, parent) } else { self.attempt(act, next.outcome, *at, parent) };
+            if next.last {
+                return next.outcome;
             }
-            weight *= fails;
+            after_late = next.late;
         }
-        retries
+        // Nothing fits: it ends as it likes.
+        act.attempt.pick(&mut self.stream, |_, p| p)
+    }
+
+    /// An attempt that queues make too late for the caller; what the callee does goes on.
+    fn late_attempt(&mut self, act: &CallAct, outcome: Outcome, at: SimTime, parent: Option<usize>) -> SimTime {
+        let timeout = act.timeout.unwrap_or_default();
+        let ways = act.ways.iter().map(|(way, _)| (way, f64::from(u8::from(matches!(way, Way::Served { .. })))));
+        if let Some(Way::Served { vertex, .. }) = choose(&mut self.stream, ways) {
+            let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
+            let arrived = at + (hop / 2).min(timeout / 2);
+            if self.stream.chance(act.late.lost) {
+                self.lose(*vertex, arrived, at + timeout, parent);
+            } else {
+                let callee = self.graph.vertices.get(*vertex).map_or(Dist::nothing(), |v| v.body.dist());
+                let alike = |o: Outcome| (o.noisy, o.crash) == (outcome.noisy, outcome.crash);
+                let inner = callee.pick(&mut self.stream, |o, p| if alike(o) { p } else { 0.0 });
+                self.fit(arrived, timeout, true, &mut |walker| walker.serve(*vertex, inner, arrived, parent));
+            }
+        }
+        at + timeout
     }
 
     /// One attempt of a call; returns when the caller knows how it went.
@@ -399,7 +480,12 @@ impl<'g> Walker<'g> {
                 let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let arrived = at + hop / 2 + held / 2;
-                self.serve(*vertex, inner, arrived, parent) + hop / 2 + held / 2
+                let rest = act.timeout.filter(|_| act.late.share > 0.0).map(|timeout| timeout.saturating_sub(hop + held));
+                let end = match rest {
+                    Some(rest) => self.fit(arrived, rest, false, &mut |walker| walker.serve(*vertex, inner, arrived, parent)),
+                    None => self.serve(*vertex, inner, arrived, parent),
+                };
+                end + hop / 2 + held / 2
             }
         }
     }

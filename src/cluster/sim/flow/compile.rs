@@ -30,6 +30,8 @@ pub struct Compiled {
     pub runs: Vec<RunId>,
     /// Names each call, so that it is recognised after the graph has changed: the caller, what it was asked for, and which of its calls.
     pub calls: Vec<(RunId, ArcStr, usize)>,
+    /// The key of each call in graphs; 0 for requests of users and to stores.
+    pub keys: Vec<u64>,
 }
 
 /// What the load at `rates` (requests per second of each entry of a graph, with `visits` to each vertex) asks of processes and nodes.
@@ -38,7 +40,7 @@ pub fn compile(world: &World, graph: &Graph, rates: &[f64], visits: &[f64]) -> C
         world,
         graph,
         visits,
-        compiled: Compiled { net: Net::default(), runs: Vec::new(), calls: Vec::new() },
+        compiled: Compiled { net: Net::default(), runs: Vec::new(), calls: Vec::new(), keys: Vec::new() },
         nodes: BTreeMap::new(),
         stations: BTreeMap::new(),
         places: BTreeMap::new(),
@@ -104,6 +106,7 @@ impl Compiler<'_> {
 
     fn number(&mut self) -> usize {
         self.compiled.calls.push(self.caller.clone());
+        self.compiled.keys.push(0);
         self.caller.2 += 1;
         self.compiled.calls.len() - 1
     }
@@ -187,8 +190,10 @@ impl Compiler<'_> {
     fn call(&mut self, act: &CallAct) -> Call {
         let targets = self.targets(&act.ways);
         let reached = targets.len() as f64 / act.ways.len().max(1) as f64;
+        let id = self.number();
+        self.compiled.keys[id] = act.key;
         Call {
-            id: self.number(),
+            id,
             targets,
             reached,
             succeeds: act.attempt.success(),

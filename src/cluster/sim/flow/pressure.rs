@@ -1,6 +1,6 @@
 //! How the load bears on a single request: what it loses to others on each process, and how awake everybody is.
 
-use super::super::graph::Time;
+use super::super::graph::{Lateness, Time};
 use super::super::history::RunId;
 use super::compile::Compiled;
 use super::solve::Load;
@@ -17,6 +17,8 @@ pub struct Pressure {
     /// Time that work takes, over what the data say, which were measured at [`MEASURED`] requests per second.
     pub pace: f64,
     queues: BTreeMap<RunId, Time>,
+    /// How often calls are late, by their keys in graphs; of users, nothing.
+    pub late: BTreeMap<u64, Lateness>,
 }
 
 /// The rate at which times were measured, in requests per second.
@@ -37,7 +39,7 @@ fn pace(rate: f64) -> f64 {
 
 impl Default for Pressure {
     fn default() -> Self {
-        Pressure { pace: pace(0.0), queues: BTreeMap::new() }
+        Pressure { pace: pace(0.0), queues: BTreeMap::new(), late: BTreeMap::new() }
     }
 }
 
@@ -59,7 +61,7 @@ impl Pressure {
             (run, Time::with(mean, (square / rate - mean * mean).max(0.0)))
         };
         let rate = compiled.net.entries.iter().map(|entry| entry.rate).sum();
-        Pressure { pace: pace(rate), queues: sums.into_iter().map(time).collect() }
+        Pressure { pace: pace(rate), queues: sums.into_iter().map(time).collect(), late: late(compiled, load) }
     }
 
     /// Whether a process is so busy that a single request could tell.
@@ -70,6 +72,7 @@ impl Pressure {
     /// Adds that of another load.
     pub fn add(&mut self, other: &Pressure) {
         self.pace = self.pace.min(other.pace);
+        self.late.extend(other.late.iter().map(|(call, late)| (*call, *late)));
         self.queues.extend(other.queues.iter().map(|(run, time)| (*run, *time)));
     }
 
@@ -77,4 +80,19 @@ impl Pressure {
     pub fn draw(&self, run: RunId, stream: &mut Stream) -> Duration {
         self.queues.get(&run).map_or(Duration::ZERO, |time| time.draw(stream))
     }
+}
+
+/// Calls that are late less often than this are on time.
+const RARE: f64 = 1e-6;
+
+fn late(compiled: &Compiled, load: &Load) -> BTreeMap<u64, Lateness> {
+    let mut all = BTreeMap::new();
+    compiled.net.each_call(&mut |call| {
+        let key = compiled.keys.get(call.id).copied().unwrap_or(0);
+        let share = call.reached * load.late.get(call.id).copied().unwrap_or(0.0);
+        if key != 0 && share > RARE {
+            all.insert(key, Lateness { share, again: share, lost: load.lost.get(call.id).copied().unwrap_or(0.0) });
+        }
+    });
+    all
 }

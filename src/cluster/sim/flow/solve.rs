@@ -37,7 +37,7 @@ impl State {
     /// An idle network's.
     pub fn idle(net: &Net) -> State {
         let mut seen = vec![Going { attempts: 1.0, through: 1.0 }; net.calls];
-        net.each_call(&mut |call| seen[call.id] = repeated(call, 0.0));
+        net.each_call(&mut |call| seen[call.id] = repeated(call, 0.0, 1.0));
         State { backlog: vec![0.0; net.stations.len()], seen }
     }
 }
@@ -78,6 +78,11 @@ pub struct OperationLoad {
     pub queued: Moments,
     /// Time from arrival to answer.
     pub time: Moments,
+    /// Requests that get past its process's queue, over those that arrive: less than 1 where a backlog grows or late work is dropped, more
+    /// where a backlog is worked off.
+    pub passes: f64,
+    /// Share of its requests that succeed, over those that would if no call were late.
+    pub succeeds: f64,
     /// For how long anyone waits for it, where its process cancels; infinite otherwise.
     budget: f64,
 }
@@ -91,6 +96,8 @@ pub struct Load {
     pub operations: Vec<OperationLoad>,
     /// Share of each call's attempts that come too late if they start now.
     pub late: Vec<f64>,
+    /// Share of those that never get past the queue of the process that should answer.
+    pub lost: Vec<f64>,
     /// How each call goes that starts now.
     pub calls: Vec<Going>,
     /// Time of each entry's requests, from the users' side.
@@ -105,8 +112,9 @@ impl Load {
         let station = StationLoad { slowdown: 1.0, felt: 1.0, ..StationLoad::default() };
         Load {
             stations: vec![station; net.stations.len()],
-            operations: vec![OperationLoad::default(); net.operations.len()],
+            operations: vec![OperationLoad { passes: 1.0, succeeds: 1.0, ..OperationLoad::default() }; net.operations.len()],
             late: vec![0.0; net.calls],
+            lost: vec![0.0; net.calls],
             calls: State::idle(net).seen,
             entries: vec![Moments::ZERO; net.entries.len()],
             nodes: vec![0.0; net.nodes.len()],
@@ -135,8 +143,10 @@ impl Load {
             let OperationLoad { rate, budget, .. } = flow.operations[at];
             let budget = if budget > 0.0 { budget } else { f64::INFINITY };
             flow.operations[at].budget = budget;
+            let passes = self.stations.get(operation.station).map_or(1.0, |station| station.passes(operation, budget));
+            flow.operations[at].passes = passes;
             if rate > 0.0 {
-                flow.body(&operation.body, rate, budget);
+                flow.body(&operation.body, rate * passes, budget);
             }
         }
     }
@@ -220,8 +230,9 @@ impl Load {
             let operation = &net.operations[at];
             let (queued, own) = self.queued(operation);
             let own = if operation.included { queued } else { own };
-            let (body, _) = self.body(&operation.body);
+            let (body, through, quiet) = self.body(&operation.body);
             self.operations[at].queued = queued;
+            self.operations[at].succeeds = if quiet > 0.0 { (through / quiet).min(1.0) } else { 1.0 };
             self.operations[at].time = own.then(body);
         }
         for (at, entry) in net.entries.iter().enumerate() {
@@ -246,34 +257,37 @@ impl Load {
         (queued, Moments::lognormal(demand.mean * load.slowdown, random + demand.variance * load.slowdown * load.slowdown))
     }
 
-    /// The time that parts take, and the share of requests that get through all of them.
-    fn body(&mut self, parts: &[Part]) -> (Moments, f64) {
-        let (mut time, mut through) = (Moments::ZERO, 1.0);
+    /// The time that parts take, the share of requests that get through all of them, and that share if no call were late.
+    fn body(&mut self, parts: &[Part]) -> (Moments, f64, f64) {
+        let (mut time, mut through, mut quiet) = (Moments::ZERO, 1.0, 1.0);
         for part in parts {
-            let (took, succeeds) = match part {
-                Part::Wait(moments) => (*moments, 1.0),
+            let (took, succeeds, would) = match part {
+                Part::Wait(moments) => (*moments, 1.0, 1.0),
                 Part::Call(call) => self.call(call),
                 Part::Sometimes { share, body } => {
-                    let (took, succeeds) = self.body(body);
-                    (took.sometimes(*share), 1.0 - share * (1.0 - succeeds))
+                    let (took, succeeds, would) = self.body(body);
+                    (took.sometimes(*share), 1.0 - share * (1.0 - succeeds), 1.0 - share * (1.0 - would))
                 }
-                Part::Together(branches) => branches.iter().fold((Moments::ZERO, 1.0), |(longest, all), branch| {
-                    let (took, succeeds) = self.body(branch);
-                    (longer(longest, took), all * succeeds)
+                Part::Together(branches) => branches.iter().fold((Moments::ZERO, 1.0, 1.0), |(longest, all, would), branch| {
+                    let (took, succeeds, quiet) = self.body(branch);
+                    (longer(longest, took), all * succeeds, would * quiet)
                 }),
             };
             time = time.then(took.sometimes(through));
             through *= succeeds;
+            quiet *= would;
         }
-        (time, through)
+        (time, through, quiet)
     }
 
-    /// The time that a call takes with all its attempts, and the share that its caller goes on after.
-    fn call(&mut self, call: &Call) -> (Moments, f64) {
+    /// The time that a call takes with all its attempts, the share that its caller goes on after, and that share if nothing were late.
+    fn call(&mut self, call: &Call) -> (Moments, f64, f64) {
         let attempt = self.reached(call).then(call.hop);
         let late = tail(attempt, call.timeout);
-        let going = repeated(call, late);
+        let (succeeds, passes) = self.answered(call);
+        let going = repeated(call, late, succeeds);
         (self.late[call.id], self.calls[call.id]) = (late, going);
+        self.lost[call.id] = if late > 0.0 { ((1.0 - passes) / late).clamp(0.0, 1.0) } else { 0.0 };
         let Going { attempts, through } = going;
         let attempt = if late > 0.0 { cut(attempt, call.timeout, late) } else { attempt }.sometimes(call.reached);
         let time = Moments {
@@ -281,7 +295,23 @@ impl Load {
             variance: attempts * attempt.variance,
             third: attempts * attempt.third,
         };
-        (time, if call.needed { through } else { 1.0 })
+        if !call.needed {
+            return (time, 1.0, 1.0);
+        }
+        let quiet = if late > 0.0 || succeeds < 1.0 { repeated(call, 0.0, 1.0).through } else { through };
+        (time, through, quiet)
+    }
+
+    /// Of the operations that may answer a call: the share that succeeds, and that gets past the queue, in the mean.
+    fn answered(&self, call: &Call) -> (f64, f64) {
+        let share = 1.0 / call.targets.len().max(1) as f64;
+        let targets = call.targets.iter().filter_map(|at| self.operations.get(*at));
+        if call.targets.is_empty() {
+            return (1.0, 1.0);
+        }
+        targets.fold((0.0, 0.0), |(succeeds, passes), operation| {
+            (succeeds + share * operation.succeeds, passes + share * operation.passes.min(1.0))
+        })
     }
 
     /// The time that whoever answers a call takes.
@@ -336,14 +366,27 @@ impl StationLoad {
     }
 }
 
+impl StationLoad {
+    /// Requests to one of its operations that get past its queue, over those that arrive, as of late.
+    fn passes(&self, operation: &Operation, budget: f64) -> f64 {
+        let kept = if budget.is_finite() { 1.0 - tail(operation.demand, budget / self.felt.max(1.0)) } else { 1.0 };
+        let balance = if self.rate > 0.0 { (1.0 - self.growth / self.rate).clamp(0.0, WORKED_OFF) } else { 1.0 };
+        kept * balance
+    }
+}
+
+/// The most by which what leaves a process can exceed what arrives, as a factor: beyond, hardly anything arrives.
+const WORKED_OFF: f64 = 1e3;
+
 /// The most cores that a station can use on a node.
 fn most(station: &Station, cores: f64) -> f64 {
     station.limit.min(station.threads).min(cores)
 }
 
-/// How a call goes of whose attempts a share `late` comes too late, each by itself.
-fn repeated(call: &Call, late: f64) -> Going {
-    let fails = 1.0 - call.succeeds * (1.0 - late);
+/// How a call goes of whose attempts a share `late` comes too late, each by itself, and of the others a share `succeeds` of those that
+/// would if no call were late.
+fn repeated(call: &Call, late: f64, succeeds: f64) -> Going {
+    let fails = 1.0 - call.succeeds * succeeds * (1.0 - late);
     let (mut attempts, mut again) = (0.0, 1.0);
     for _ in 0..=call.retries {
         attempts += again;

@@ -59,8 +59,8 @@ impl System {
     pub fn new(net: &Net, state: State) -> System {
         let mut system = System { load: Load::idle(net), state };
         system.load.update(net, &system.state);
-        // What is cancelled depends on slowdowns, of which the first guesses are those of an idle system.
-        if system.load.late.iter().any(|late| *late > 1e-9) {
+        // What is cancelled, and what passes, depends on slowdowns and growth, of which the first guesses are those of an idle system.
+        if system.load.late.iter().any(|late| *late > 1e-9) || system.load.stations.iter().any(|station| station.growth != 0.0) {
             system.load.update(net, &system.state);
             system.load.update(net, &system.state);
         }

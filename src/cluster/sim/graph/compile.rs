@@ -5,17 +5,17 @@ use super::super::network::rules::{Path, between};
 use super::super::network::{self, Connection, Origin, Peer, Picture, Reach, StoreLink, Transport, Wire};
 use super::super::programs;
 use super::super::world::World;
-use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Time, Vertex, Way, Work};
+use super::ends::{Ends, asked, suffixes};
+use super::{
+    Act, CallAct, Dist, Ended, Entry, Graph, Lateness, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Time, Vertex, Way, Work,
+};
 use crate::app::rules::{self, patience};
-use crate::app::{Call, Callee, Instance, OnError, Step, StoreCall, Then};
+use crate::app::{Call, Callee, Instance, Step, StoreCall};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
-
-/// Packets of one small request and its answer.
-pub(in super::super) const PACKETS: u32 = 2;
 
 /// Call trees of `roots`, as requests from `from` to `host:port` would meet them at this instant.
 pub fn compile(world: &World, from: &Origin, host: &str, port: u16, roots: &[Root]) -> Graph {
@@ -34,11 +34,11 @@ pub fn compile_to(world: &World, connection: &Connection, root: &Root) -> Graph 
 
 struct Builder<'w> {
     world: &'w World,
-    /// `None` while a vertex is being built.
-    vertices: Vec<Option<Vertex>>,
+    ends: Ends,
     known: BTreeMap<(RunId, ArcStr), usize>,
     sinks: BTreeMap<RunId, Option<RunId>>,
-    ends: Vec<Ended>,
+    /// Names the operation whose calls are being made, and how many it has made.
+    caller: (u64, u64),
     hash: Xxh3,
     dials: bool,
     slow: bool,
@@ -46,30 +46,18 @@ struct Builder<'w> {
 
 impl<'w> Builder<'w> {
     fn new(world: &'w World) -> Self {
-        let (vertices, known, ends) = (Vec::new(), BTreeMap::new(), vec![Ended::Served]);
-        Builder { world, vertices, known, sinks: BTreeMap::new(), ends, hash: Xxh3::new(), dials: false, slow: false }
+        let ends = Ends { table: vec![Ended::Served], vertices: Vec::new() };
+        let (known, sinks, caller) = (BTreeMap::new(), BTreeMap::new(), (0, 0));
+        Builder { world, ends, known, sinks, caller, hash: Xxh3::new(), dials: false, slow: false }
     }
 
     fn finish(mut self, entries: Vec<Entry>) -> Graph {
-        for ended in &self.ends {
+        for ended in &self.ends.table {
             self.hash.update(format!("{ended:?}").as_bytes());
         }
-        self.ends.push(Ended::GivenUp);
-        let vertices = self.vertices.into_iter().flatten().collect();
-        Graph { vertices, entries, ends: self.ends, fingerprint: self.hash.digest(), dials: self.dials, slow: self.slow }
-    }
-
-    /// The outcome that ends so, in silence.
-    fn end(&mut self, ended: Ended) -> Outcome {
-        let at = self.ends.iter().position(|known| *known == ended).unwrap_or_else(|| {
-            self.ends.push(ended);
-            self.ends.len() - 1
-        });
-        Outcome { ended: u16::try_from(at).unwrap_or(u16::MAX), ..Outcome::SERVED }
-    }
-
-    fn failed(&mut self, error: impl Into<ArcStr>, at: &ArcStr) -> Outcome {
-        self.end(Ended::Failed { error: error.into(), at: at.clone() })
+        self.ends.table.push(Ended::GivenUp);
+        let vertices = self.ends.vertices.into_iter().flatten().collect();
+        Graph { vertices, entries, ends: self.ends.table, fingerprint: self.hash.digest(), dials: self.dials, slow: self.slow }
     }
 
     /// Takes a way into the fingerprint. What an outcome stands for is taken in when the graph is finished.
@@ -104,7 +92,7 @@ impl<'w> Builder<'w> {
         let mut entry = Entry { root: root.clone(), ways: Vec::with_capacity(ways.len()), dist: Dist::default() };
         for way in ways {
             self.note(&way);
-            let dist = self.way_dist(&way, &at);
+            let dist = self.ends.way_dist(&way, &at);
             dist.iter().for_each(|(o, p)| entry.dist.add(o, p / count));
             entry.ways.push((way, dist));
         }
@@ -120,18 +108,18 @@ impl<'w> Builder<'w> {
                     .and_then(|instance| Some((instance.program.handler(&root.method, &root.path)?.clone(), instance)));
                 let Some((handler, instance)) = handler else {
                     let ended = Ended::Answered { status: 404, body: arcstr::literal!("404 page not found\n") };
-                    return Way::Fails { outcome: self.end(ended), after: soon };
+                    return Way::Fails { outcome: self.ends.end(ended), after: soon };
                 };
                 self.served(*run, instance, Work::Handler(handler), connection.path)
             }
-            Reach::Peer(_) => Way::Fails { outcome: self.end(unreachable("EOF".to_owned(), false)), after: soon },
+            Reach::Peer(_) => Way::Fails { outcome: self.ends.end(unreachable("EOF".to_owned(), false)), after: soon },
             Reach::Silence => {
                 let error = connection.dial_error("", "i/o timeout").unwrap_or_default();
-                Way::Hangs { outcome: self.end(unreachable(error, true)) }
+                Way::Hangs { outcome: self.ends.end(unreachable(error, true)) }
             }
             Reach::Refused | Reach::NoName | Reach::NoResolver => {
                 let error = connection.dial_error("", "i/o timeout").unwrap_or_default();
-                Way::Fails { outcome: self.end(unreachable(error, false)), after: soon }
+                Way::Fails { outcome: self.ends.end(unreachable(error, false)), after: soon }
             }
         }
     }
@@ -147,15 +135,17 @@ impl<'w> Builder<'w> {
         if let Some(vertex) = self.known.get(&(run, name.clone())) {
             return Way::Served { vertex: *vertex, path };
         }
-        let vertex = self.vertices.len();
+        let vertex = self.ends.vertices.len();
         let sink = self.sink(run, &instance);
         self.number(run.0);
         self.number(sink.map_or(0, |sink| sink.0));
         self.hash.update(name.as_bytes());
-        self.known.insert((run, name), vertex);
-        self.vertices.push(None);
+        self.known.insert((run, name.clone()), vertex);
+        self.ends.vertices.push(None);
+        let outer = std::mem::replace(&mut self.caller, (call_key(run, &name), 0));
         let body = self.sequence(run, &instance, steps);
-        self.vertices[vertex] = Some(Vertex { run, instance, work, sink, body });
+        self.caller = outer;
+        self.ends.vertices[vertex] = Some(Vertex { run, instance, work, sink, body });
         Way::Served { vertex, path }
     }
 
@@ -203,100 +193,34 @@ impl<'w> Builder<'w> {
         let count = ways.len().max(1) as f64;
         for way in ways {
             self.note(&way);
-            let dist = self.timed(call, &way, &at);
+            let dist = self.ends.timed(call.timeout, &way, &at);
             dist.iter().for_each(|(o, p)| attempt.add(o, p / count));
             with_dist.push((way, dist));
         }
-        let all = retried(&attempt, call.retries);
-        let dist = self.with_rule(&all, &call.on_error, &at);
-        let (span, on_error) = (call.span.clone(), call.on_error.clone());
-        let hop = Time::new(instance.program.hop);
-        CallAct { span, timeout: call.timeout, retries: call.retries, on_error, hop, ways: with_dist, attempt, dist }
-    }
-
-    /// How a way ends for a caller that waits for a limited time.
-    fn timed(&mut self, call: &Call, way: &Way, at: &ArcStr) -> Dist {
-        let dist = self.way_dist(way, at);
-        let Some(timeout) = call.timeout else { return dist };
-        let late = match way {
-            Way::Served { path, .. } => path.later_than(timeout),
-            _ => 0.0,
+        self.caller.1 += 1;
+        let key = self.caller.0.wrapping_add(self.caller.1);
+        let mut act = CallAct {
+            key,
+            at,
+            span: call.span.clone(),
+            timeout: call.timeout,
+            retries: call.retries,
+            on_error: call.on_error.clone(),
+            hop: Time::new(instance.program.hop),
+            ways: with_dist,
+            attempt,
+            late: Lateness::default(),
+            expired: Dist::default(),
+            dist: Dist::default(),
         };
-        let expired = self.failed(rules::DEADLINE, at);
-        let mut timed = Dist::default();
-        for (outcome, p) in dist.iter() {
-            if matches!(self.ends.get(usize::from(outcome.ended)), Some(Ended::Hung { .. })) {
-                timed.add(Outcome { noisy: outcome.noisy, ..expired }, p);
-            } else {
-                timed.add(outcome, p * (1.0 - late));
-                timed.add(Outcome { noisy: outcome.noisy, ..expired }, p * late);
-            }
-        }
-        timed
-    }
-
-    /// How a way ends, before any rule of the caller's.
-    fn way_dist(&mut self, way: &Way, at: &ArcStr) -> Dist {
-        match way {
-            Way::Fails { outcome, .. } | Way::Hangs { outcome } => Dist::certain(*outcome),
-            Way::Served { vertex, path } => {
-                let hung = self.end(Ended::Hung { at: at.clone() });
-                let Some(Some(callee)) = self.vertices.get(*vertex) else { return Dist::certain(hung) };
-                let (reached, is_call) = (callee.body.dist().clone(), matches!(callee.work, Work::Operation(_)));
-                let lost = path.hang_chance(PACKETS as i32);
-                let mut dist = Dist::default();
-                dist.add(hung, lost);
-                for (outcome, p) in reached.iter() {
-                    let seen = if is_call { self.across(outcome) } else { outcome };
-                    dist.add(seen, p * (1.0 - lost));
-                }
-                dist
-            }
-        }
-    }
-
-    /// An outcome of a callee as its caller sees it: gRPC wraps errors that are none of its own.
-    fn across(&mut self, outcome: Outcome) -> Outcome {
-        let wrapped = match self.ends.get(usize::from(outcome.ended)) {
-            Some(Ended::Failed { error, at }) if !error.starts_with("rpc error:") => Some((rules::across(error), at.clone())),
-            _ => None,
-        };
-        match wrapped {
-            Some((error, at)) => Outcome { ended: self.failed(error, &at).ended, ..outcome },
-            None => outcome,
-        }
-    }
-
-    fn with_rule(&mut self, dist: &Dist, rule: &OnError, at: &ArcStr) -> Dist {
-        let mut ruled = Dist::default();
-        for (outcome, p) in dist.iter() {
-            let outcome = self.ruled(outcome, rule, at);
-            ruled.add(outcome, p);
-        }
-        ruled
-    }
-
-    /// An outcome after the caller's rule for errors.
-    fn ruled(&mut self, outcome: Outcome, rule: &OnError, at: &ArcStr) -> Outcome {
-        if outcome.served() {
-            return outcome;
-        }
-        let hung = matches!(self.ends.get(usize::from(outcome.ended)), Some(Ended::Hung { .. }));
-        let noisy = outcome.noisy || rule.log.is_some();
-        match rule.then {
-            Then::Exit(_) if !hung => {
-                let closing = self.failed(rules::CLOSING, at);
-                Outcome { ended: closing.ended, noisy: outcome.noisy, crash: true }
-            }
-            Then::Ignore if !hung => Outcome { ended: 0, noisy, ..outcome },
-            _ => Outcome { noisy, ..outcome },
-        }
+        act.dist = self.ends.all(&act);
+        act
     }
 
     fn registered(&mut self, run: RunId, name: &ArcStr, call: &Call, at: &ArcStr) -> Vec<Way> {
         let at_once = Duration::from_micros(40);
         let unavailable = |builder: &mut Self, error: ArcStr| {
-            let outcome = builder.failed(error, at);
+            let outcome = builder.ends.failed(error, at);
             vec![Way::Fails { outcome, after: at_once }]
         };
         match network::picture(self.world, run, name) {
@@ -309,7 +233,7 @@ impl<'w> Builder<'w> {
                     if flows {
                         self.operation(peer, call, path, at)
                     } else {
-                        Way::Hangs { outcome: self.end(Ended::Hung { at: at.clone() }) }
+                        Way::Hangs { outcome: self.ends.end(Ended::Hung { at: at.clone() }) }
                     }
                 };
                 peers.into_iter().map(way).collect()
@@ -323,7 +247,7 @@ impl<'w> Builder<'w> {
         match found {
             Some((operation, instance)) => self.served(peer, instance, Work::Operation(operation), path),
             None => {
-                let outcome = self.failed(rules::unimplemented(&call.operation), at);
+                let outcome = self.ends.failed(rules::unimplemented(&call.operation), at);
                 Way::Fails { outcome, after: Duration::from_micros(500) }
             }
         }
@@ -332,7 +256,7 @@ impl<'w> Builder<'w> {
     fn addressed(&mut self, run: RunId, instance: &Instance, setting: usize, call: &Call, at: &ArcStr) -> Vec<Way> {
         self.dials = true;
         let Some((host, port)) = instance.address(setting) else {
-            let outcome = self.failed(instance.no_address(setting), at);
+            let outcome = self.ends.failed(instance.no_address(setting), at);
             return vec![Way::Fails { outcome, after: Duration::ZERO }];
         };
         let from = network::origin(self.world, run);
@@ -345,11 +269,11 @@ impl<'w> Builder<'w> {
             (_, Some(peer)) => self.operation(peer, call, connection.path, at),
             (Reach::Silence, _) => {
                 self.slow = true;
-                Way::Hangs { outcome: self.end(Ended::Hung { at: at.clone() }) }
+                Way::Hangs { outcome: self.ends.end(Ended::Hung { at: at.clone() }) }
             }
             _ => {
                 let error = connection.dial_error(host, "i/o timeout").unwrap_or_else(|| "EOF".to_owned());
-                Way::Fails { outcome: self.failed(error, at), after: Duration::from_micros(400) }
+                Way::Fails { outcome: self.ends.failed(error, at), after: Duration::from_micros(400) }
             }
         }
     }
@@ -370,28 +294,17 @@ impl<'w> Builder<'w> {
         let keyspace = rules::keyspace(call);
         let (time, cpu_ms) = (Time::new(call.time), call.cpu_ms);
         let mut act = StoreAct { span, tags, time, cpu_ms, on_error, keyspace, store, way, miss: None, dist: Dist::default() };
-        act.dist = match &act.way {
-            StoreWay::Fails { outcome, .. } => Dist::certain(*outcome),
-            StoreWay::Served(_) => {
-                act.miss = self.miss(run, instance, call, store);
-                match &act.miss {
-                    None => Dist::certain(Outcome::SERVED),
-                    Some(miss) => {
-                        let mut dist = Dist::default();
-                        dist.add(Outcome::SERVED, 1.0 - miss.chance);
-                        miss.body.dist().iter().for_each(|(o, p)| dist.add(o, p * miss.chance));
-                        dist
-                    }
-                }
-            }
-        };
+        if let StoreWay::Served(_) = act.way {
+            act.miss = self.miss(run, instance, call, store);
+        }
+        act.dist = asked(&act.way, act.miss.as_ref());
         act
     }
 
     fn store_way(&mut self, run: RunId, call: &StoreCall, at: &ArcStr) -> (StoreWay, Option<RunId>) {
         let fails = |builder: &mut Self, error: ArcStr, after: Duration| {
-            let failed = builder.failed(error.clone(), at);
-            StoreWay::Fails { error, outcome: builder.ruled(failed, &call.on_error, at), after }
+            let failed = builder.ends.failed(error.clone(), at);
+            StoreWay::Fails { error, outcome: builder.ends.ruled(failed, &call.on_error, at), after }
         };
         match network::store_link(self.world, run, call.target) {
             None => (fails(self, rules::NO_SERVERS, Duration::ZERO), None),
@@ -430,27 +343,10 @@ impl<'w> Builder<'w> {
     }
 }
 
-/// Distributions of the work from each part on, one longer than the parts.
-fn suffixes<'d>(parts: impl DoubleEndedIterator<Item = &'d Dist>, all: bool) -> Vec<Dist> {
-    let mut rest = vec![Dist::certain(Outcome::SERVED)];
-    for part in parts.rev() {
-        let next = rest.last().map(|after| part.then(after, all)).unwrap_or_default();
-        rest.push(next);
-    }
-    rest.reverse();
-    rest
-}
-
-/// The outcome of up to `1 + retries` attempts: the first that succeeds, else the last.
-fn retried(attempt: &Dist, retries: u32) -> Dist {
-    let fails = 1.0 - attempt.success();
-    let mut all = Dist::default();
-    let mut again = 1.0;
-    for turn in 0..=retries {
-        for (outcome, p) in attempt.iter().filter(|(o, _)| o.served() || turn == retries) {
-            all.add(outcome, p * again);
-        }
-        again *= fails;
-    }
-    all
+/// Names the calls of an operation, the same whenever it is compiled.
+fn call_key(run: RunId, operation: &str) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&run.0.to_le_bytes());
+    hash.update(operation.as_bytes());
+    hash.digest()
 }

@@ -5,15 +5,21 @@
 //! others; and every stretch of work carries the distribution of its outcomes, so that a request with a given outcome can be
 //! drawn without trial and error.
 //!
-//! Not modelled: calls whose time-out is hit by chance of the callee's own slowness (a time-out counts delays on the wire only);
-//! cycles in call trees (a call back into work in progress hangs).
+//! A time-out counts delays on the wire when a graph is compiled; what queues add is known to the load ([`super::flow`]) and put in by
+//! [`Graph::delayed`].
+//!
+//! Not modelled: cycles in call trees (a call back into work in progress hangs).
 
+pub mod attempts;
 mod compile;
+mod delay;
+mod ends;
 pub mod outcome;
 pub mod time;
 
-pub(super) use compile::PACKETS;
 pub use compile::{compile, compile_to};
+pub use delay::Lateness;
+pub(super) use ends::PACKETS;
 pub use outcome::{Dist, Ended, Outcome};
 pub use time::Time;
 
@@ -86,7 +92,7 @@ pub enum Work {
 }
 
 /// Work in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sequence {
     /// Its parts.
     pub acts: Vec<Act>,
@@ -107,7 +113,7 @@ impl Sequence {
 }
 
 /// A part of an operation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Act {
     /// Work on the CPU.
     Compute(Time),
@@ -137,8 +143,12 @@ impl Act {
 }
 
 /// A call, resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CallAct {
+    /// Names it among all calls of all graphs: the same call of the same process has the same.
+    pub key: u64,
+    /// Names it in errors.
+    pub at: ArcStr,
     /// Name of the client span.
     pub span: Option<ArcStr>,
     /// For how long the caller waits.
@@ -151,8 +161,12 @@ pub struct CallAct {
     pub hop: Time,
     /// Ways it can go, equally likely; what each leads to, before the caller's rule for errors.
     pub ways: Vec<(Way, Dist)>,
-    /// One attempt, before the caller's rule for errors.
+    /// One attempt, before the caller's rule for errors, as far as queues do not make it late.
     pub attempt: Dist,
+    /// How often queues do.
+    pub late: Lateness,
+    /// How attempts end that are late, before the rule.
+    pub expired: Dist,
     /// All attempts, with the rule.
     pub dist: Dist,
 }
@@ -182,7 +196,7 @@ pub enum Way {
 }
 
 /// A request to a store, resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreAct {
     /// Name of the client span.
     pub span: Option<ArcStr>,
@@ -223,7 +237,7 @@ pub enum StoreWay {
 }
 
 /// What happens on a cache miss.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MissAct {
     /// Names the cache's keys among those of its process.
     pub label: ArcStr,
@@ -326,6 +340,7 @@ impl Graph {
             rate *= match act {
                 Act::Compute(_) => 1.0,
                 Act::Call(call) => {
+                    let rate = rate * attempts::passing(call);
                     call.ways.iter().for_each(|(way, _)| self.visit_way(way, rate / call.ways.len() as f64, visits));
                     call.dist.success()
                 }

@@ -109,6 +109,17 @@ impl Dist {
         }
     }
 
+    /// The part of it whose outcomes fit; what is left out is missing from the sum.
+    #[must_use]
+    pub fn only_those(&self, fits: &impl Fn(Outcome) -> bool) -> Dist {
+        Dist(self.0.iter().filter(|(outcome, _)| fits(*outcome)).copied().collect())
+    }
+
+    /// All of its probability; 1 unless something was left out.
+    pub fn sum(&self) -> f64 {
+        self.0.iter().map(|(_, p)| p).sum()
+    }
+
     /// Probability of an outcome.
     pub fn of(&self, outcome: Outcome) -> f64 {
         self.0.binary_search_by(|(other, _)| other.cmp(&outcome)).map_or(0.0, |at| self.0[at].1)

@@ -131,7 +131,7 @@ impl<'w> Stretch<'w> {
         let flowing = |flow: &'w Flow| {
             let share = flow.process.share.1.saturating_sub(flow.process.share.0) as f64 / WHOLE as f64;
             let rate = flow.process.rate_micro as f64 * 1e-6 * share;
-            Flowing { flow, rate, doing: doing(&plan.graph, &plan.visits, flow.entry, flow.outcome) }
+            Flowing { flow, rate, doing: doing(&plan.graph, &plan.visits, (flow.entry, flow.outcome), flow.lost) }
         };
         let flows: Vec<Flowing<'w>> = plan.flows.iter().map(flowing).collect();
         let asked = ask(world, &plan.graph, &flows);

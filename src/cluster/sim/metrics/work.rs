@@ -4,6 +4,7 @@
 //! This is the walk ([`super::super::walk`]) with every draw replaced by its distribution, conditional on the request's outcome as
 //! there; where a request of an outcome always does the same, the numbers are whole and equal to what walks show.
 
+use super::super::graph::attempts::Attempts;
 use super::super::graph::{Act, CallAct, Dist, Ended, Graph, Outcome, Sequence, StoreAct, StoreWay, Visits, Way, Work};
 use super::super::history::RunId;
 use crate::app::rules;
@@ -51,11 +52,13 @@ impl Fill {
 }
 
 /// What a request of an entry with an outcome does.
-pub fn doing(graph: &Graph, visits: &Visits, entry: usize, outcome: Outcome) -> Doing {
+pub fn doing(graph: &Graph, visits: &Visits, (entry, outcome): (usize, Outcome), lost: f64) -> Doing {
     let mut expected = Expected { graph, visits, doing: Doing::default() };
     let Some(entry) = graph.entries.get(entry) else { return expected.doing };
-    // Those whose users give up are worked on like all the others.
-    let outcomes = if outcome == graph.given_up() { entry.dist.iter().collect() } else { vec![(outcome, 1.0)] };
+    // Those whose users give up are worked on like all the others, if they get past the first queue.
+    let given_up = outcome == graph.given_up();
+    let outcomes = if given_up { entry.dist.iter().collect() } else { vec![(outcome, 1.0)] };
+    let passing = if given_up { 1.0 - lost } else { 1.0 };
     for (outcome, share) in outcomes {
         let total: f64 = entry.ways.iter().map(|(_, dist)| dist.of(outcome)).sum();
         for (way, dist) in &entry.ways {
@@ -64,7 +67,8 @@ pub fn doing(graph: &Graph, visits: &Visits, entry: usize, outcome: Outcome) -> 
                 && p > 0.0
             {
                 expected.exchange(None, *vertex, p);
-                expected.serve(*vertex, outcome, p);
+                expected.serve(*vertex, outcome, p * passing);
+                expected.lose(*vertex, p * (1.0 - passing));
             }
         }
     }
@@ -146,14 +150,41 @@ impl Expected<'_> {
     }
 
     fn call(&mut self, act: &CallAct, outcome: Outcome, p: f64, vertex: usize) {
-        let failed = failed_attempts(act, outcome);
-        if failed > 0.0 {
-            for (failure, share) in shares(&act.attempt, |o, p| if o.served() { 0.0 } else { p }) {
-                self.attempt(act, failure, p * failed * share, vertex);
+        let fits = |o: Outcome| self.graph.becomes(o, &act.on_error, outcome);
+        if act.retries == 0 && act.late.share <= 0.0 {
+            for (last, share) in shares(&act.attempt, |o, p| if fits(o) { p } else { 0.0 }) {
+                self.attempt(act, last, p * share, vertex);
+            }
+            return;
+        }
+        for (attempt, times) in Attempts::new(act, fits).expected() {
+            if attempt.late {
+                self.late_attempt(act, attempt.outcome, p * times, vertex);
+            } else {
+                self.attempt(act, attempt.outcome, p * times, vertex);
             }
         }
-        for (last, share) in shares(&act.attempt, |o, p| if self.graph.becomes(o, &act.on_error, outcome) { p } else { 0.0 }) {
-            self.attempt(act, last, p * share, vertex);
+    }
+
+    /// An attempt that queues make too late for the caller.
+    fn late_attempt(&mut self, act: &CallAct, outcome: Outcome, p: f64, vertex: usize) {
+        let served = || act.ways.iter().filter_map(|(way, _)| if let Way::Served { vertex, .. } = way { Some(*vertex) } else { None });
+        let share = p / served().count().max(1) as f64;
+        for callee in served() {
+            let Some(found) = self.graph.vertices.get(callee) else { continue };
+            self.exchange(Some(vertex), callee, share);
+            self.lose(callee, share * act.late.lost);
+            let alike = |o: Outcome, p: f64| if (o.noisy, o.crash) == (outcome.noisy, outcome.crash) { p } else { 0.0 };
+            for (inner, part) in shares(found.body.dist(), alike) {
+                self.serve(callee, inner, share * (1.0 - act.late.lost) * part);
+            }
+        }
+    }
+
+    /// Requests that wait in a process's queue until their callers give up: it drops them, or has not come to them.
+    fn lose(&mut self, vertex: usize, p: f64) {
+        if p > 0.0 && self.graph.vertices.get(vertex).is_some_and(|found| found.instance.program.cancels) {
+            *self.doing.served.entry((vertex, self.graph.given_up())).or_default() += p;
         }
     }
 
@@ -202,21 +233,6 @@ impl Expected<'_> {
     }
 }
 
-/// How many attempts of a call fail before the last one, in the mean.
-fn failed_attempts(act: &CallAct, outcome: Outcome) -> f64 {
-    if act.retries == 0 || !outcome.served() {
-        return f64::from(act.retries);
-    }
-    let fails = 1.0 - act.attempt.success();
-    let (mut weight, mut total, mut mean) = (1.0, 0.0, 0.0);
-    for failed in 0..=act.retries {
-        total += weight;
-        mean += weight * f64::from(failed);
-        weight *= fails;
-    }
-    mean / total
-}
-
 /// Calls and requests to stores in a piece of work when all goes well.
 pub fn planned(sequence: &Sequence) -> usize {
     let of = |act: &Act| match act {
@@ -231,7 +247,8 @@ pub fn planned(sequence: &Sequence) -> usize {
 pub fn counted(graph: &Graph, method: &str, vertex: usize, outcome: Outcome) -> Option<(ArcStr, ArcStr)> {
     let found = graph.vertices.get(vertex)?;
     let error = match graph.end(outcome) {
-        Ended::Hung { .. } | Ended::GivenUp => return None,
+        Ended::Hung { .. } => return None,
+        Ended::GivenUp => Some(&rules::CANCELLED),
         Ended::Served | Ended::Answered { .. } => None,
         Ended::Failed { error, .. } | Ended::Unreachable { error, .. } => Some(error),
     };
