@@ -35,6 +35,8 @@ pub struct Program {
     pub on_term: OnTerm,
     /// Whether it drops work whose caller no longer waits: servers that pass their callers' contexts on do.
     pub cancels: bool,
+    /// Workers: the most requests that it works on at once; others wait for one. `None` for any number.
+    pub pool: Option<u32>,
     /// How long one hop of a call from this program takes beyond the callee's own time.
     pub hop: Span,
     /// Documents of the application that it belongs to, by name.
@@ -58,6 +60,7 @@ impl Program {
                 cpu: Cpu::default(),
                 on_term: OnTerm::Ignore,
                 cancels: false,
+                pool: None,
                 hop: Span::ZERO,
                 documents: Arc::default(),
             })
@@ -484,6 +487,8 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// How often it tries again.
     pub retries: u32,
+    /// Connections: the most of these calls that a process has under way at once; others wait for one. `None` for any number.
+    pub pool: Option<u32>,
     /// What it does when the call fails.
     pub on_error: OnError,
 }
@@ -523,6 +528,8 @@ pub struct StoreCall {
     pub time: Span,
     /// CPU milliseconds that it costs the store, in place of the store's own [`Cpu::request_ms`].
     pub cpu_ms: Option<f64>,
+    /// Connections: the most of these requests that a process has under way at once; others wait for one. `None` for any number.
+    pub pool: Option<u32>,
     /// For a cache: what happens when it does not have the key.
     pub miss: Option<Miss>,
     /// What it does when the request fails. `{error}` is the error's text.

@@ -147,6 +147,8 @@ pub(super) struct Program {
     /// Whether it drops work whose caller no longer waits.
     #[serde(default)]
     pub cancels: bool,
+    /// The most requests that it works on at once.
+    pub pool: Option<u32>,
     pub hop_ms: Option<f64>,
     pub hop_cv: Option<f64>,
 }
@@ -382,6 +384,8 @@ pub(super) struct Step {
     pub span: Option<Text>,
     pub timeout_s: Option<f64>,
     pub retries: Option<u32>,
+    /// The most of these that are under way at once.
+    pub pool: Option<u32>,
     pub protocol: Option<Text>,
     pub database: Option<String>,
     pub collection: Option<String>,

@@ -8,6 +8,7 @@ fn call(id: usize, target: usize) -> Call {
     Call {
         id,
         targets: vec![target],
+        pool: None,
         reached: 1.0,
         succeeds: 1.0,
         hop: Moments::ZERO,
@@ -19,7 +20,7 @@ fn call(id: usize, target: usize) -> Call {
 }
 
 fn station(node: usize, cores: f64) -> Station {
-    Station { node, threads: cores, limit: f64::INFINITY, cancels: false }
+    Station { node, threads: cores, limit: f64::INFINITY, cancels: false, pool: None }
 }
 
 /// One server.
@@ -27,6 +28,7 @@ fn single(cores: f64, rate: f64, demand: Moments) -> Net {
     Net {
         nodes: vec![cores],
         stations: vec![station(0, cores)],
+        pools: Vec::new(),
         operations: vec![Operation { station: 0, demand, included: false, body: Vec::new() }],
         entries: vec![Entry { rate, call: call(0, 0) }],
         calls: 1,
@@ -62,6 +64,88 @@ fn closed_forms() {
     check(10.0, 800.0, 0.01, 1.0, 0.01 + 0.4092 / 200.0);
 }
 
+/// A service without work of its own whose calls of a store hold one of so many slots: the caller's connections, or the store's workers.
+fn pooled(slots: f64, rate: f64, hold: Moments, of_server: bool) -> Net {
+    let mut calls = call(1, 1);
+    let operation = |station: usize, body: Vec<Part>| Operation { station, demand: Moments::ZERO, included: false, body };
+    let mut operations = vec![operation(0, Vec::new()), operation(1, vec![Part::Wait(hold)])];
+    if !of_server {
+        calls.pool = Some(0);
+    }
+    operations[0].body = vec![Part::Call(calls)];
+    Net {
+        nodes: vec![1.0, 1.0],
+        stations: vec![station(0, 1.0), Station { pool: of_server.then_some(0), ..station(1, 1.0) }],
+        pools: vec![slots],
+        operations,
+        entries: vec![Entry { rate, call: call(0, 0) }],
+        calls: 2,
+    }
+}
+
+#[test]
+fn pools_are_as_in_closed_forms_and_as_simulated() {
+    let check = |slots: f64, rate: f64, hold: f64, expect: f64| {
+        for of_server in [true, false] {
+            let net = pooled(slots, rate, Moments::of(hold, 1.0), of_server);
+            let system = settled(&net);
+            let what = format!("{slots} slots, {rate}/s of {hold} s, {of_server}");
+            assert_eq!(system.phase(), Phase::Settled, "{what}");
+            let found = system.load.entries[0].mean;
+            assert!((found / expect - 1.0).abs() < 0.02, "{what}: {found} instead of {expect}");
+            compare(&what, &net, 200_000.0 / rate, false);
+        }
+    };
+    // M/M/c: s + C/(cμ − λ).
+    check(1.0, 50.0, 0.01, 0.02);
+    check(1.0, 80.0, 0.01, 0.05);
+    check(2.0, 160.0, 0.01, 0.01 / (1.0 - 0.64));
+    check(4.0, 320.0, 0.01, 0.01 + 0.5964 / 80.0);
+    check(10.0, 800.0, 0.01, 0.01 + 0.4092 / 200.0);
+    check(10.0, 90.0, 0.1, 0.1 + 0.6687 / 10.0);
+}
+
+/// The hotel with as many workers per process, and connections from the frontend to search.
+fn pooled_hotel(rate: f64, workers: f64, connections: f64, patience: f64) -> Net {
+    let mut net = hotel(rate, patience, 0);
+    net.pools = vec![workers, connections];
+    net.stations[2].pool = Some(0);
+    if let Part::Call(call) = &mut net.operations[0].body[0] {
+        call.pool = Some(1);
+    }
+    net
+}
+
+#[test]
+fn pools_in_a_network_agree_with_a_simulation() {
+    for (utilisation, workers, connections) in [(0.5, 1.0, 4.0), (0.8, 2.0, 6.0), (0.9, 2.0, 8.0)] {
+        let rate = utilisation / 0.76e-3;
+        compare(
+            &format!("utilisation {utilisation}, {workers} workers"),
+            &pooled_hotel(rate, workers, connections, f64::INFINITY),
+            200.0,
+            false,
+        );
+    }
+}
+
+#[test]
+fn a_pool_that_is_too_small_fails_its_callers() {
+    // 10 connections for 0.1 s each are enough for 100 requests a second; callers wait for a second.
+    for rate in [80.0, 130.0, 200.0] {
+        let mut net = pooled(10.0, rate, Moments::of(0.1, 1.0), false);
+        if let Part::Call(call) = &mut net.operations[0].body[0] {
+            call.timeout = 1.0;
+        }
+        let system = settled(&net);
+        let mut simulation = Simulation::new(&net, 7);
+        simulation.run(60.0);
+        let measured = &simulation.run(660.0)[0];
+        let (failed, simulated) = (1.0 - system.load.calls[1].through, measured.error_share());
+        assert!((failed - simulated).abs() < 0.1 * simulated + 0.005, "{rate}/s: {failed} instead of {simulated}");
+    }
+}
+
 /// The hotel application's calls on `/hotels`, with demands that make its frontend the busiest.
 fn hotel(rate: f64, patience: f64, retries: u32) -> Net {
     let ms = |mean: f64, cv: f64| Moments::of(mean / 1e3, cv);
@@ -72,6 +156,7 @@ fn hotel(rate: f64, patience: f64, retries: u32) -> Net {
     Net {
         nodes: vec![1.0; 7],
         stations: (0..7).map(|node| station(node, 1.0)).collect(),
+        pools: Vec::new(),
         operations: vec![
             operation(0, 1.0, vec![to(1, 1), to(2, 5), to(3, 6)]),
             operation(1, 0.9, vec![to(4, 2), to(5, 3)]),
@@ -97,8 +182,7 @@ fn compare(what: &str, net: &Net, seconds: f64, errors: bool) {
     let measured = &simulation.run(seconds * 1.2)[0];
     let (time, failed) = (system.load.entries[0], 1.0 - system.load.calls[net.entries[0].call.id].through);
     if errors {
-        // Attempts that follow each other find the same queues, which is not modelled: half a percentage point at most.
-        let slack = 0.1 * measured.error_share() + 0.005;
+        let slack = 0.1 * measured.error_share() + 0.003;
         assert!((failed - measured.error_share()).abs() < slack, "{what}: errors {failed} instead of {}", measured.error_share());
         return;
     }
@@ -118,9 +202,17 @@ fn a_simulation_of_every_request_agrees() {
 
 #[test]
 fn time_outs_and_retries_agree_with_a_simulation() {
-    for (utilisation, patience, retries) in
-        [(0.3, 0.012, 0), (0.6, 0.02, 0), (0.8, 0.04, 0), (0.9, 0.05, 0), (0.6, 0.02, 1), (0.8, 0.05, 2)]
-    {
+    for (utilisation, patience, retries) in [
+        (0.3, 0.012, 0),
+        (0.6, 0.02, 0),
+        (0.8, 0.04, 0),
+        (0.9, 0.05, 0),
+        (0.3, 0.012, 1),
+        (0.6, 0.02, 1),
+        (0.8, 0.04, 1),
+        (0.9, 0.05, 1),
+        (0.8, 0.05, 2),
+    ] {
         let rate = utilisation / 0.76e-3;
         compare(
             &format!("utilisation {utilisation}, patience {patience}, {retries} retries"),
@@ -204,6 +296,7 @@ fn neighbours_share_a_node() {
     let two = |limit: f64| Net {
         nodes: vec![2.0],
         stations: vec![Station { limit, ..station(0, 2.0) }, station(0, 2.0)],
+        pools: Vec::new(),
         operations: vec![0, 1]
             .into_iter()
             .map(|station| Operation { station, demand: Moments::of(0.01, 1.0), included: false, body: Vec::new() })

@@ -6,7 +6,7 @@
 use aiopslab::cluster::sim::flow::{Call, Moments, Net, Part};
 use aiopslab::rng::{Key, Stream};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// What was measured for one entry in a window.
 #[derive(Debug, Default, Clone)]
@@ -82,6 +82,15 @@ struct Task {
     abandoned: bool,
     working: bool,
     failed: bool,
+    /// Slots that it holds: a connection of its caller's, a worker of its process.
+    connection: Option<usize>,
+    worker: Option<usize>,
+}
+
+struct Pool {
+    free: usize,
+    /// Tasks that wait, first come first served.
+    queue: VecDeque<u64>,
 }
 
 struct Node {
@@ -105,6 +114,7 @@ pub struct Simulation<'n> {
     tasks: BTreeMap<u64, Task>,
     next_task: u64,
     nodes: Vec<Node>,
+    pools: Vec<Pool>,
     measured: Vec<Measured>,
     since: f64,
 }
@@ -123,6 +133,7 @@ impl<'n> Simulation<'n> {
             tasks: BTreeMap::new(),
             next_task: 0,
             nodes: net.nodes.iter().map(node).collect(),
+            pools: net.pools.iter().map(|slots| Pool { free: *slots as usize, queue: VecDeque::new() }).collect(),
             measured: vec![Measured::default(); net.entries.len()],
             since: 0.0,
         };
@@ -193,7 +204,8 @@ impl<'n> Simulation<'n> {
     fn task(&mut self, entry: usize, operation: Option<usize>, parent: Option<u64>) -> u64 {
         self.next_task += 1;
         let (part, attempt, child, began) = (0, 0, None, self.now);
-        let task = Task { entry, operation, parent, child, part, attempt, began, abandoned: false, working: false, failed: false };
+        let (abandoned, working, failed, connection, worker) = (false, false, false, None, None);
+        let task = Task { entry, operation, parent, child, part, attempt, began, abandoned, working, failed, connection, worker };
         self.tasks.insert(self.next_task, task);
         self.next_task
     }
@@ -221,24 +233,76 @@ impl<'n> Simulation<'n> {
             task.attempt
         };
         let target = call.targets[self.stream.below(call.targets.len() as u64) as usize];
-        let hop = self.draw(call.hop);
         let child = self.task(entry, Some(target), Some(task));
         self.tasks.get_mut(&task).expect("there").child = Some(child);
-        // The whole hop passes on the way there.
-        self.at(self.now + hop, Event::Begin(child));
+        match call.pool {
+            Some(pool) => self.queue(pool, child),
+            None => self.send(child, call.hop),
+        }
         if call.timeout.is_finite() {
             self.at(self.now + call.timeout, Event::Timeout(task, turn));
         }
     }
 
+    fn send(&mut self, child: u64, hop: Moments) {
+        // The whole hop passes on the way there.
+        let hop = self.draw(hop);
+        self.at(self.now + hop, Event::Begin(child));
+    }
+
+    /// A task waits for a slot, and gets one if there is one.
+    fn queue(&mut self, pool: usize, task: u64) {
+        self.pools[pool].queue.push_back(task);
+        self.grant(pool);
+    }
+
+    fn grant(&mut self, at: usize) {
+        while self.pools[at].free > 0 {
+            let Some(id) = self.pools[at].queue.pop_front() else { return };
+            let Some(task) = self.tasks.get(&id) else { continue };
+            let operation = &self.net.operations[task.operation.expect("an operation")];
+            let begins = self.net.stations[operation.station].pool == Some(at);
+            // Whoever was given up before it was sent is not; a server that cancels drops it.
+            if task.abandoned && (!begins || self.net.stations[operation.station].cancels) {
+                self.tasks.remove(&id);
+                continue;
+            }
+            self.pools[at].free -= 1;
+            if begins {
+                self.tasks.get_mut(&id).expect("there").worker = Some(at);
+                self.work(id);
+            } else {
+                let hop = task.parent.and_then(|parent| self.call_of(parent)).map_or(Moments::ZERO, |call| call.hop);
+                self.tasks.get_mut(&id).expect("there").connection = Some(at);
+                self.send(id, hop);
+            }
+        }
+    }
+
+    fn release(&mut self, slot: Option<usize>) {
+        if let Some(at) = slot {
+            self.pools[at].free += 1;
+            self.grant(at);
+        }
+    }
+
     fn begin(&mut self, id: u64) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(task) = self.tasks.get(&id) else { return };
         let operation = &self.net.operations[task.operation.expect("an operation")];
-        let station = &self.net.stations[operation.station];
-        if task.abandoned && station.cancels {
+        if task.abandoned && self.net.stations[operation.station].cancels {
             self.tasks.remove(&id);
             return;
         }
+        match self.net.stations[operation.station].pool {
+            Some(pool) => self.queue(pool, id),
+            None => self.work(id),
+        }
+    }
+
+    fn work(&mut self, id: u64) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let operation = &self.net.operations[task.operation.expect("an operation")];
+        let station = &self.net.stations[operation.station];
         task.working = true;
         let work = self.draw(operation.demand);
         self.advance(station.node);
@@ -323,6 +387,8 @@ impl<'n> Simulation<'n> {
     /// An operation has its answer.
     fn end(&mut self, id: u64) {
         let Some(task) = self.tasks.remove(&id) else { return };
+        self.release(task.worker);
+        self.release(task.connection);
         let Some(parent) = task.parent.filter(|parent| !task.abandoned && self.tasks.contains_key(parent)) else { return };
         self.answered(parent, !task.failed);
     }
@@ -359,19 +425,23 @@ impl<'n> Simulation<'n> {
     fn abandon(&mut self, id: u64) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.abandoned = true;
+        let connection = task.connection.take();
         let (operation, child, working) = (task.operation.expect("an operation"), task.child, task.working);
         let station = &self.net.stations[self.net.operations[operation].station];
+        self.release(connection);
         if !station.cancels {
             return;
         }
+        let worker = self.tasks.get(&id).and_then(|task| task.worker);
         if working {
             self.advance(station.node);
             self.nodes[station.node].count -= 1;
             self.tasks.remove(&id);
             self.plan(station.node);
-        } else if child.is_some() {
+        } else if child.is_some() || worker.is_some() {
             self.tasks.remove(&id);
         }
+        self.release(worker);
         if let Some(child) = child {
             self.abandon(child);
         }

@@ -180,3 +180,40 @@ fn metrics_beyond_a_saturated_process_count_what_passes() {
     near("as solved", search, rate, 0.05);
     let _ = regime(&hotel).plan.graph.given_up();
 }
+
+const GEO_WORK: &str = "steps = [{ compute_ms = 0.08, cv = 0.7 }]";
+
+/// Times of the spans of search's calls of geo, in seconds, with waits for connections, and those of geo's own.
+fn times_at_geo(hotel: &mut Hotel) -> (f64, f64) {
+    let now = hotel.world().now;
+    let found = traces(hotel, now - Duration::from_secs(40), now - Duration::from_secs(5));
+    let mean = |service: &str| {
+        let spans =
+            found.iter().flat_map(|trace| &trace.spans).filter(|s| s.process.service == service && s.operation == "/geo.Geo/Nearby");
+        let times: Vec<f64> = spans.map(|s| s.took.as_secs_f64()).collect();
+        times.iter().sum::<f64>() / times.len().max(1) as f64
+    };
+    (mean("search"), mean("geo"))
+}
+
+#[test]
+fn few_connections_or_workers_make_requests_wait() {
+    // 120 calls a second that take about 10 ms.
+    let work = "steps = [{ compute_ms = 10.0, cv = 1.0 }]";
+    let call = |pool: &str| GEO_CALL.replace(" }", pool);
+    let check = |geo: &str, pool: &str, at_search: std::ops::Range<f64>, at_geo: std::ops::Range<f64>| {
+        let geo = format!("[program.geo]\n{geo}");
+        let edits = [("[program.geo]", geo.as_str()), (GEO_WORK, work), (GEO_CALL, &call(pool)), SAMPLED];
+        let mut hotel = Hotel::deployed_with(catalog(&edits), 1);
+        hotel.drive(200.0, Arrivals::Poisson);
+        hotel.run(60.0);
+        let (search, own) = times_at_geo(&mut hotel);
+        println!("{geo} {pool}: {search} {own} {:?}", regime(&hotel).plan.load.pools);
+        assert!(at_search.contains(&(search * 1e3)) && at_geo.contains(&(own * 1e3)), "{geo} {pool}: {search} {own}");
+        assert!(told_by_users(&hotel, hotel.world().now - Duration::from_secs(20), hotel.world().now).failed < 1.0);
+    };
+    // The pace of machines that are awake is 0.57 of the data's; waits are those of M/M/c.
+    check("", " }", 5.5..11.5, 5.0..10.5);
+    check("", ", pool = 2 }", 6.5..20.0, 5.0..10.5);
+    check("pool = 2", " }", 6.5..20.0, 6.5..20.0);
+}

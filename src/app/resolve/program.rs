@@ -54,6 +54,7 @@ pub(super) fn resolve(
         cpu,
         on_term: on_term(source, written.on_term.as_ref())?,
         cancels: written.cancels,
+        pool: written.pool.map(|slots| slots.max(1)),
         hop: Span { mean_ms: written.hop_ms.unwrap_or(0.0), cv: written.hop_cv.unwrap_or(0.0) },
         documents: documents.clone(),
         settings,

@@ -41,6 +41,7 @@ fn call(scope: &Scope<'_>, step: &written::Step, to: Callee, span: Range<usize>)
         span: (!named.is_empty()).then(|| named.into()),
         timeout: step.timeout_s.map(|s| Duration::from_nanos((s.max(0.0) * 1e9) as u64)),
         retries: step.retries.unwrap_or(0),
+        pool: step.pool.map(|slots| slots.max(1)),
         on_error: on_error(scope, step.failed.as_ref())?,
     }))
 }
@@ -57,6 +58,7 @@ fn ask(scope: &Scope<'_>, step: &written::Step, store: &written::Text) -> Result
         tags: step.tags.iter().map(|(k, v)| (k.into(), v.into())).collect(),
         time: Span { mean_ms: step.time_ms.unwrap_or(0.0), cv: step.cv.unwrap_or(0.0) },
         cpu_ms: cpu_ms(scope.source, step.cpu_ms.as_ref())?,
+        pool: step.pool.map(|slots| slots.max(1)),
         miss: step.miss.as_ref().map(|m| miss(scope, m)).transpose()?,
         on_error: on_error(scope, step.failed.as_ref())?,
     }))

@@ -311,6 +311,14 @@ impl<'g> Walker<'g> {
         queued + held
     }
 
+    /// What a call waits for a connection of its caller's.
+    fn connection(&mut self, key: u64) -> Duration {
+        let Some(pressure) = self.pressure else { return Duration::ZERO };
+        let waited = pressure.connection(key, &mut self.stream).mul_f64(self.stretch);
+        self.queued += waited;
+        waited
+    }
+
     /// The request from the client's side.
     fn client(&mut self, way: &Way, outcome: Outcome) -> (Answer, Duration) {
         let overhead = client_time().draw(&mut self.stream).mul_f64(self.pace);
@@ -449,13 +457,18 @@ impl<'g> Walker<'g> {
         if let Some(Way::Served { vertex, .. }) = choose(&mut self.stream, ways) {
             let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
             let arrived = at + (hop / 2).min(timeout / 2);
-            if self.stream.chance(act.late.lost) {
+            if act.late.unsent > 0.0 && self.stream.chance(act.late.unsent) {
+                // It waits for a connection all the time.
+            } else if self.stream.chance(act.late.lost) {
                 self.lose(*vertex, arrived, at + timeout, parent);
             } else {
                 let callee = self.graph.vertices.get(*vertex).map_or(Dist::nothing(), |v| v.body.dist());
                 let alike = |o: Outcome| (o.noisy, o.crash) == (outcome.noisy, outcome.crash);
                 let inner = callee.pick(&mut self.stream, |o, p| if alike(o) { p } else { 0.0 });
-                self.fit(arrived, timeout, true, &mut |walker| walker.serve(*vertex, inner, arrived, parent));
+                self.fit(at, timeout, true, &mut |walker| {
+                    let sent = walker.connection(act.key);
+                    walker.serve(*vertex, inner, arrived + sent, parent)
+                });
             }
         }
         at + timeout
@@ -481,9 +494,13 @@ impl<'g> Walker<'g> {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let arrived = at + hop / 2 + held / 2;
                 let rest = act.timeout.filter(|_| act.late.share > 0.0).map(|timeout| timeout.saturating_sub(hop + held));
+                let mut served = |walker: &mut Self| {
+                    let sent = walker.connection(act.key);
+                    walker.serve(*vertex, inner, arrived + sent, parent)
+                };
                 let end = match rest {
-                    Some(rest) => self.fit(arrived, rest, false, &mut |walker| walker.serve(*vertex, inner, arrived, parent)),
-                    None => self.serve(*vertex, inner, arrived, parent),
+                    Some(rest) => self.fit(arrived, rest, false, &mut served),
+                    None => served(self),
                 };
                 end + hop / 2 + held / 2
             }
@@ -505,7 +522,7 @@ impl<'g> Walker<'g> {
             }
             StoreWay::Served(path) => {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
-                let queued = act.store.map_or(Duration::ZERO, |store| self.queue(store));
+                let queued = self.connection(act.key) + act.store.map_or(Duration::ZERO, |store| self.queue(store));
                 let end = at + act.time.draw(&mut self.stream).mul_f64(self.pace) + held + queued;
                 self.close(span, end, None);
                 match &act.miss {

@@ -3,7 +3,7 @@
 //! Walks already draw how long work, hops and stores take when nobody else is there; a network adds what is lost to others. So an
 //! operation's own times are waits, and its CPU time is counted with them.
 //!
-//! Not modelled: pools of connections and of threads in front of a process; what caches cost others while they warm up (their misses are
+//! Not modelled: what caches cost others while they warm up (their misses are
 //! in single walks and in counts of CPU time).
 
 use super::super::graph::{Act, CallAct, Graph, Outcome, Sequence, StoreAct, StoreWay, Time, Way, Work};
@@ -14,6 +14,7 @@ use super::super::store::{Key, Kind};
 use super::super::world::World;
 use super::net::{Call, Entry, Moments, Net, Operation, Part, Station};
 use super::solve::State;
+use crate::app::Program;
 use crate::object::quantity::Quantity;
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
@@ -30,8 +31,19 @@ pub struct Compiled {
     pub runs: Vec<RunId>,
     /// Names each call, so that it is recognised after the graph has changed: the caller, what it was asked for, and which of its calls.
     pub calls: Vec<(RunId, ArcStr, usize)>,
-    /// The key of each call in graphs; 0 for requests of users and to stores.
+    /// The key of each call in graphs; 0 for requests of users.
     pub keys: Vec<u64>,
+    /// Whose each pool is.
+    pub pools: Vec<Holder>,
+}
+
+/// Whose a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The workers of a process.
+    Process(RunId),
+    /// The connections for a call, by its key.
+    Call(u64),
 }
 
 /// What the load at `rates` (requests per second of each entry of a graph, with `visits` to each vertex) asks of processes and nodes.
@@ -40,7 +52,7 @@ pub fn compile(world: &World, graph: &Graph, rates: &[f64], visits: &[f64]) -> C
         world,
         graph,
         visits,
-        compiled: Compiled { net: Net::default(), runs: Vec::new(), calls: Vec::new(), keys: Vec::new() },
+        compiled: Compiled { net: Net::default(), runs: Vec::new(), calls: Vec::new(), keys: Vec::new(), pools: Vec::new() },
         nodes: BTreeMap::new(),
         stations: BTreeMap::new(),
         places: BTreeMap::new(),
@@ -63,6 +75,10 @@ impl State {
         for (call, seen) in to.calls.iter().zip(&mut state.seen) {
             let known = from.calls.iter().position(|other| other == call).and_then(|at| self.seen.get(at));
             *seen = known.copied().unwrap_or(*seen);
+        }
+        for (pool, waiting) in to.pools.iter().zip(&mut state.waiting) {
+            let known = from.pools.iter().position(|other| other == pool).and_then(|at| self.waiting.get(at));
+            *waiting = known.copied().unwrap_or(0.0);
         }
         state
     }
@@ -92,7 +108,7 @@ impl Compiler<'_> {
             let reached = targets.len() as f64 / entry.ways.len().max(1) as f64;
             let (id, succeeds, hop) = (self.number(), entry.dist.success(), Moments::ZERO);
             let timeout = PATIENCE.as_secs_f64();
-            let call = Call { id, targets, reached, succeeds, hop, timeout, retries: 0, pause: 0.0, needed: true };
+            let call = Call { id, targets, pool: None, reached, succeeds, hop, timeout, retries: 0, pause: 0.0, needed: true };
             self.compiled.net.entries.push(Entry { rate: *rate, call });
         }
         // Callers before those whom they call.
@@ -109,6 +125,19 @@ impl Compiler<'_> {
         self.compiled.keys.push(0);
         self.caller.2 += 1;
         self.compiled.calls.len() - 1
+    }
+
+    fn name(&mut self, call: usize, key: u64) {
+        if let Some(slot) = self.compiled.keys.get_mut(call) {
+            *slot = key;
+        }
+    }
+
+    /// The pool of a holder whose slots are limited.
+    fn pool(&mut self, holder: Holder, slots: Option<u32>) -> Option<usize> {
+        self.compiled.net.pools.push(f64::from(slots?));
+        self.compiled.pools.push(holder);
+        Some(self.compiled.pools.len() - 1)
     }
 
     /// The operations that answer, as far as a process works on the request.
@@ -135,7 +164,7 @@ impl Compiler<'_> {
         self.caller = outer;
         let rate = self.rate_of(found.run);
         let demand = Moments::of(found.instance.program.cpu.request(rate, own) / 1e3, DEMAND_CV);
-        let station = self.station(found.run, found.instance.program.cancels);
+        let station = self.station(found.run, &found.instance.program);
         self.made.push(Operation { station, demand, included: true, body });
         let at = self.made.len() - 1;
         self.places.insert(vertex, Some(at));
@@ -148,7 +177,7 @@ impl Compiler<'_> {
         of_run.map(|(_, rate)| rate).sum()
     }
 
-    fn station(&mut self, run: RunId, cancels: bool) -> usize {
+    fn station(&mut self, run: RunId, program: &Program) -> usize {
         if let Some(known) = self.stations.get(&run) {
             return *known;
         }
@@ -156,7 +185,8 @@ impl Compiler<'_> {
         let node = self.node(&name);
         let threads = self.compiled.net.nodes.get(node).copied().unwrap_or(1.0);
         let limit = limit(self.world, run).unwrap_or(f64::INFINITY);
-        self.compiled.net.stations.push(Station { node, threads, limit, cancels });
+        let pool = self.pool(Holder::Process(run), program.pool);
+        self.compiled.net.stations.push(Station { node, threads, limit, cancels: program.cancels, pool });
         self.compiled.runs.push(run);
         let at = self.compiled.runs.len() - 1;
         self.stations.insert(run, at);
@@ -191,10 +221,11 @@ impl Compiler<'_> {
         let targets = self.targets(&act.ways);
         let reached = targets.len() as f64 / act.ways.len().max(1) as f64;
         let id = self.number();
-        self.compiled.keys[id] = act.key;
+        self.name(id, act.key);
         Call {
             id,
             targets,
+            pool: self.pool(Holder::Call(act.key), act.pool),
             reached,
             succeeds: act.attempt.success(),
             hop: moments(&act.hop),
@@ -207,10 +238,13 @@ impl Compiler<'_> {
 
     fn store(&mut self, act: &StoreAct) -> Part {
         let (StoreWay::Served(_), Some(run)) = (&act.way, act.store) else { return Part::Wait(Moments::ZERO) };
-        let target = self.store_operation(run, act.cpu_ms);
+        let Some(target) = self.store_operation(run, act.cpu_ms) else { return Part::Wait(moments(&act.time)) };
+        let id = self.number();
+        self.name(id, act.key);
         let request = Call {
-            id: self.number(),
+            id,
             targets: vec![target],
+            pool: self.pool(Holder::Call(act.key), act.pool),
             reached: 1.0,
             succeeds: 1.0,
             hop: moments(&act.time),
@@ -227,17 +261,17 @@ impl Compiler<'_> {
     }
 
     /// What a request to a store costs when there are many; few make no queue.
-    fn store_operation(&mut self, run: RunId, own: Option<f64>) -> usize {
-        let instance = programs::instance(self.world, run);
-        let cost = instance.as_ref().map_or(0.0, |instance| instance.program.cpu.request(f64::INFINITY, own));
+    fn store_operation(&mut self, run: RunId, own: Option<f64>) -> Option<usize> {
+        let instance = programs::instance(self.world, run)?;
+        let cost = instance.program.cpu.request(f64::INFINITY, own);
         let key = (run, libm::round(cost * 1e3) as u64);
         if let Some(known) = self.stores.get(&key) {
-            return *known;
+            return Some(*known);
         }
-        let station = self.station(run, instance.is_some_and(|instance| instance.program.cancels));
+        let station = self.station(run, &instance.program);
         self.made.push(Operation { station, demand: Moments::of(cost / 1e3, DEMAND_CV), included: true, body: Vec::new() });
         self.stores.insert(key, self.made.len() - 1);
-        self.made.len() - 1
+        Some(self.made.len() - 1)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod compile;
 pub mod net;
+pub mod pool;
 pub mod pressure;
 pub mod sharing;
 pub mod solve;
@@ -12,6 +13,7 @@ pub mod transient;
 
 pub use compile::{Compiled, compile};
 pub use net::{Call, Entry, Moments, Net, Operation, Part, Station};
+pub use pool::PoolLoad;
 pub use pressure::Pressure;
 pub use solve::{Going, Load, OperationLoad, State, StationLoad};
 pub use transient::{Phase, System, following};

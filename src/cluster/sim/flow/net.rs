@@ -71,6 +71,8 @@ pub struct Net {
     pub nodes: Vec<f64>,
     /// Processes.
     pub stations: Vec<Station>,
+    /// Slots of each pool.
+    pub pools: Vec<f64>,
     /// Operations; callers stand before those they call.
     pub operations: Vec<Operation>,
     /// Where requests come in.
@@ -90,6 +92,8 @@ pub struct Station {
     pub limit: f64,
     /// Whether it drops work whose caller no longer waits.
     pub cancels: bool,
+    /// Its pool of workers, as a place in [`Net::pools`]: a request holds one from when it is begun to its answer.
+    pub pool: Option<usize>,
 }
 
 /// An operation.
@@ -130,6 +134,8 @@ pub struct Call {
     pub id: usize,
     /// The operations that may answer, each as likely as the others.
     pub targets: Vec<usize>,
+    /// The caller's pool of connections, as a place in [`Net::pools`], of which each attempt holds one.
+    pub pool: Option<usize>,
     /// Share of its attempts that reach one of them.
     pub reached: f64,
     /// Share of its attempts that succeed, if they are not too late.

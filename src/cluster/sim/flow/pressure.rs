@@ -17,6 +17,8 @@ pub struct Pressure {
     /// Time that work takes, over what the data say, which were measured at [`MEASURED`] requests per second.
     pub pace: f64,
     queues: BTreeMap<RunId, Time>,
+    /// What calls wait for connections of their callers, by their keys.
+    connections: BTreeMap<u64, Time>,
     /// How often calls are late, by their keys in graphs; of users, nothing.
     pub late: BTreeMap<u64, Lateness>,
 }
@@ -39,7 +41,7 @@ fn pace(rate: f64) -> f64 {
 
 impl Default for Pressure {
     fn default() -> Self {
-        Pressure { pace: pace(0.0), queues: BTreeMap::new(), late: BTreeMap::new() }
+        Pressure { pace: pace(0.0), queues: BTreeMap::new(), connections: BTreeMap::new(), late: BTreeMap::new() }
     }
 }
 
@@ -61,25 +63,46 @@ impl Pressure {
             (run, Time::with(mean, (square / rate - mean * mean).max(0.0)))
         };
         let rate = compiled.net.entries.iter().map(|entry| entry.rate).sum();
-        Pressure { pace: pace(rate), queues: sums.into_iter().map(time).collect(), late: late(compiled, load) }
+        let queues = sums.into_iter().map(time).collect();
+        Pressure { pace: pace(rate), queues, connections: connections(compiled, load), late: late(compiled, load) }
     }
 
     /// Whether a process is so busy that a single request could tell.
     pub fn queues(&self) -> bool {
-        !self.queues.is_empty()
+        !self.queues.is_empty() || !self.connections.is_empty()
     }
 
     /// Adds that of another load.
     pub fn add(&mut self, other: &Pressure) {
         self.pace = self.pace.min(other.pace);
         self.late.extend(other.late.iter().map(|(call, late)| (*call, *late)));
+        self.connections.extend(other.connections.iter().map(|(call, time)| (*call, *time)));
         self.queues.extend(other.queues.iter().map(|(run, time)| (*run, *time)));
+    }
+
+    /// What a call waits for a connection.
+    pub fn connection(&self, call: u64, stream: &mut Stream) -> Duration {
+        self.connections.get(&call).map_or(Duration::ZERO, |time| time.draw(stream))
     }
 
     /// What one request loses.
     pub fn draw(&self, run: RunId, stream: &mut Stream) -> Duration {
         self.queues.get(&run).map_or(Duration::ZERO, |time| time.draw(stream))
     }
+}
+
+/// Waits for connections that are shorter than this, in seconds, are left out.
+const SHORT: f64 = 1e-6;
+
+fn connections(compiled: &Compiled, load: &Load) -> BTreeMap<u64, Time> {
+    let mut all = BTreeMap::new();
+    compiled.net.each_call(&mut |call| {
+        let wait = call.pool.and_then(|at| load.pools.get(at)).map(|pool| pool.wait);
+        if let (Some(wait), Some(key)) = (wait.filter(|wait| wait.mean > SHORT), compiled.keys.get(call.id)) {
+            all.insert(*key, Time::with(wait.mean, wait.variance));
+        }
+    });
+    all
 }
 
 /// Calls that are late less often than this are on time.
@@ -91,7 +114,8 @@ fn late(compiled: &Compiled, load: &Load) -> BTreeMap<u64, Lateness> {
         let key = compiled.keys.get(call.id).copied().unwrap_or(0);
         let share = call.reached * load.late.get(call.id).copied().unwrap_or(0.0);
         if key != 0 && share > RARE {
-            all.insert(key, Lateness { share, again: share, lost: load.lost.get(call.id).copied().unwrap_or(0.0) });
+            let of = |all: &[f64]| all.get(call.id).copied().unwrap_or(0.0);
+            all.insert(key, Lateness { share, again: call.reached * of(&load.again), unsent: of(&load.unsent), lost: of(&load.lost) });
         }
     });
     all

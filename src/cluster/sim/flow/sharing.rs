@@ -26,7 +26,7 @@ pub fn erlang_c(c: f64, a: f64) -> f64 {
     if rho >= 1.0 {
         return 1.0;
     }
-    if (c - libm::round(c)).abs() > 1e-9 || c < 1.0 {
+    if (c - libm::round(c)).abs() > 1e-9 || !(1.0..256.0).contains(&c) {
         return libm::pow(rho, libm::sqrt(2.0 * (c + 1.0)) - 1.0).min(1.0);
     }
     // Erlang B by its recursion, then C.
@@ -158,6 +158,28 @@ pub fn quantile(time: Moments, p: f64) -> f64 {
     high
 }
 
+/// Probability that a second attempt is late too, when a share `late` of first ones is and their times are correlated like this: that of
+/// correlated normal deviates, the second one's taken as normal given the first.
+pub fn late_again(late: f64, correlation: f64) -> f64 {
+    if late <= 0.0 || late >= 1.0 || correlation <= 0.0 {
+        return late;
+    }
+    let z = deviate(late);
+    let density = libm::exp(-z * z / 2.0) / libm::sqrt(2.0 * std::f64::consts::PI);
+    let mean = density / late;
+    let variance = 1.0 - correlation * correlation * mean * (mean - z);
+    above((z - correlation * mean) / libm::sqrt(variance.max(1e-6))).clamp(late, 1.0)
+}
+
+/// The standard normal deviate that is exceeded with probability `p`: Hastings' approximation (Approximations for Digital Computers, 1955,
+/// sheet 67), within 0.0005.
+fn deviate(p: f64) -> f64 {
+    let t = libm::sqrt(-2.0 * libm::log(p.min(1.0 - p).max(1e-300)));
+    let top = 2.515_517 + t * (0.802_853 + t * 0.010_328);
+    let z = t - top / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
+    if p < 0.5 { z } else { -z }
+}
+
 /// Probability that a standard normal deviate is above `z`.
 fn above(z: f64) -> f64 {
     0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
@@ -178,6 +200,21 @@ mod tests {
         check(1.0, 2.0, 1.0);
         let between = (erlang_c(1.5, 0.9), erlang_c(1.0, 0.6), erlang_c(2.0, 1.2));
         assert!(between.2 < between.0 && between.0 < between.1, "{between:?}");
+    }
+
+    #[test]
+    fn lateness_repeats_itself() {
+        let check = |late: f64, correlation: f64, expect: f64| {
+            let found = late_again(late, correlation);
+            assert!((found - expect).abs() < 0.02, "{late} {correlation}: {found} instead of {expect}");
+        };
+        check(0.1, 0.0, 0.1);
+        // P(Z₂ > z | Z₁ > z), by numerical integration.
+        check(0.1, 0.5, 0.324);
+        check(0.5, 0.5, 0.667);
+        check(0.01, 0.5, 0.129);
+        check(0.3, 0.9, 0.787);
+        assert!([0.3, 0.1, 0.01].iter().all(|p| (above(deviate(*p)) / p - 1.0).abs() < 0.01));
     }
 
     #[test]

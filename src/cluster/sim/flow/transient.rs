@@ -1,6 +1,7 @@
 //! From one settled state to the next: backlogs that grow or are worked off, callers that notice and try again.
 
 use super::net::Net;
+use super::pool::PoolLoad;
 use super::solve::{Going, Load, State, StationLoad};
 
 /// The tick of the integration, in seconds, and the longest step while little changes.
@@ -26,6 +27,9 @@ const HOPELESS: f64 = 1.0 - 1e-3;
 
 /// The longest that a transient is integrated ahead, in seconds.
 const AHEAD_S: f64 = 60.0;
+
+/// So many rounds find the waits for pools that hold each other up, at most.
+const POOLS_SETTLE: usize = 50;
 
 /// A slowdown that changes by this share is noticed.
 const NOTICED: f64 = 0.15;
@@ -60,6 +64,17 @@ impl System {
         let mut system = System { load: Load::idle(net), state };
         system.load.update(net, &system.state);
         // What is cancelled, and what passes, depends on slowdowns and growth, of which the first guesses are those of an idle system.
+        if !net.pools.is_empty() {
+            // The wait for a pool's slots depends on how long they are held, which is known when others have settled.
+            for _ in 0..POOLS_SETTLE {
+                let before: f64 = system.load.pools.iter().map(|pool| pool.felt + pool.wait.mean).sum();
+                system.load.update(net, &system.state);
+                let after: f64 = system.load.pools.iter().map(|pool| pool.felt + pool.wait.mean).sum();
+                if (after - before).abs() <= 1e-6 * after {
+                    break;
+                }
+            }
+        }
         if system.load.late.iter().any(|late| *late > 1e-9) || system.load.stations.iter().any(|station| station.growth != 0.0) {
             system.load.update(net, &system.state);
             system.load.update(net, &system.state);
@@ -75,7 +90,11 @@ impl System {
         let moving = |(load, backlog): (&StationLoad, &f64)| {
             load.growth > 1e-3 * (1.0 + load.rate) || (*backlog > 0.0 && load.growth.abs() > 1e-3 * (1.0 + load.rate))
         };
-        let grows = self.load.stations.iter().zip(&self.state.backlog).any(moving);
+        let filling = |(load, waiting): (&PoolLoad, &f64)| {
+            load.growth > 1e-3 * (1.0 + load.rate) || (*waiting > 0.0 && load.growth.abs() > 1e-3 * (1.0 + load.rate))
+        };
+        let grows =
+            self.load.stations.iter().zip(&self.state.backlog).any(moving) || self.load.pools.iter().zip(&self.state.waiting).any(filling);
         match (lag, grows) {
             (false, false) => Phase::Settled,
             (false, true) if self.hopeless() => Phase::Growing,
@@ -103,6 +122,12 @@ impl System {
             *backlog = (*backlog + load.growth * seconds).max(0.0);
             if *backlog < 1e-6 {
                 *backlog = 0.0;
+            }
+        }
+        for (waiting, load) in self.state.waiting.iter_mut().zip(&self.load.pools) {
+            *waiting = (*waiting + load.growth * seconds).max(0.0);
+            if *waiting < 1e-6 {
+                *waiting = 0.0;
             }
         }
         let (seen, now) = (&mut self.state.seen, &self.load.calls);

@@ -133,7 +133,7 @@ pub fn passing(act: &CallAct) -> f64 {
     for _ in 0..=act.retries {
         let late = here[0] * act.late.share + here[1] * act.late.again;
         let in_time = here[0] + here[1] - late;
-        passing += in_time + late * (1.0 - act.late.lost);
+        passing += in_time + late * (1.0 - act.late.unsent) * (1.0 - act.late.lost);
         here = [in_time * fails, late];
     }
     passing
@@ -159,6 +159,7 @@ mod tests {
             span: None,
             timeout: None,
             retries,
+            pool: None,
             on_error: OnError::fail(),
             hop: Time::new(Span { mean_ms: 1.0, cv: 0.0 }),
             ways: Vec::new(),
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn attempts_add_up() {
         let check = |fails: f64, retries: u32, share: f64, again: f64, served: f64| {
-            let act = call(fails, retries, Lateness { share, again, lost: 0.0 });
+            let act = call(fails, retries, Lateness { share, again, ..Lateness::default() });
             let dist = all(&act);
             assert!((dist.success() - served).abs() < 1e-9, "{} instead of {served}", dist.success());
             assert!((dist.sum() - 1.0).abs() < 1e-9);

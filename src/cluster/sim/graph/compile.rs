@@ -167,6 +167,11 @@ impl<'w> Builder<'w> {
         Sequence { acts, rest }
     }
 
+    fn call_key(&mut self) -> u64 {
+        self.caller.1 += 1;
+        self.caller.0.wrapping_add(self.caller.1)
+    }
+
     fn act(&mut self, run: RunId, instance: &Arc<Instance>, step: &Step) -> Act {
         match step {
             Step::Compute(span) => Act::Compute(Time::new(*span)),
@@ -197,14 +202,14 @@ impl<'w> Builder<'w> {
             dist.iter().for_each(|(o, p)| attempt.add(o, p / count));
             with_dist.push((way, dist));
         }
-        self.caller.1 += 1;
-        let key = self.caller.0.wrapping_add(self.caller.1);
+        let key = self.call_key();
         let mut act = CallAct {
             key,
             at,
             span: call.span.clone(),
             timeout: call.timeout,
             retries: call.retries,
+            pool: call.pool,
             on_error: call.on_error.clone(),
             hop: Time::new(instance.program.hop),
             ways: with_dist,
@@ -293,7 +298,8 @@ impl<'w> Builder<'w> {
         let (span, tags, on_error) = (call.span.clone(), call.tags.clone(), call.on_error.clone());
         let keyspace = rules::keyspace(call);
         let (time, cpu_ms) = (Time::new(call.time), call.cpu_ms);
-        let mut act = StoreAct { span, tags, time, cpu_ms, on_error, keyspace, store, way, miss: None, dist: Dist::default() };
+        let (key, pool) = (self.call_key(), call.pool);
+        let mut act = StoreAct { key, pool, span, tags, time, cpu_ms, on_error, keyspace, store, way, miss: None, dist: Dist::default() };
         if let StoreWay::Served(_) = act.way {
             act.miss = self.miss(run, instance, call, store);
         }

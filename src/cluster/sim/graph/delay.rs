@@ -11,7 +11,9 @@ pub struct Lateness {
     pub share: f64,
     /// Share of those that follow one that was late.
     pub again: f64,
-    /// Share of late ones that never get past the queue of the process that should answer: it drops them, or has not come to them.
+    /// Share of late ones that never leave the caller, for want of a connection.
+    pub unsent: f64,
+    /// Share of the others that never get past the queue of the process that should answer: it drops them, or has not come to them.
     pub lost: f64,
 }
 

@@ -155,6 +155,8 @@ pub struct CallAct {
     pub timeout: Option<Duration>,
     /// How often it tries again.
     pub retries: u32,
+    /// The most that the caller has under way at once.
+    pub pool: Option<u32>,
     /// What it does when the call fails.
     pub on_error: OnError,
     /// How long the way there and back takes.
@@ -198,6 +200,10 @@ pub enum Way {
 /// A request to a store, resolved.
 #[derive(Clone, Debug)]
 pub struct StoreAct {
+    /// Names it among all calls of all graphs, as with [`CallAct::key`].
+    pub key: u64,
+    /// The most that the caller has under way at once.
+    pub pool: Option<u32>,
     /// Name of the client span.
     pub span: Option<ArcStr>,
     /// Tags of the span.

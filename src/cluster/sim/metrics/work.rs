@@ -172,6 +172,7 @@ impl Expected<'_> {
         let share = p / served().count().max(1) as f64;
         for callee in served() {
             let Some(found) = self.graph.vertices.get(callee) else { continue };
+            let share = share * (1.0 - act.late.unsent);
             self.exchange(Some(vertex), callee, share);
             self.lose(callee, share * act.late.lost);
             let alike = |o: Outcome, p: f64| if (o.noisy, o.crash) == (outcome.noisy, outcome.crash) { p } else { 0.0 };
