@@ -90,6 +90,7 @@ impl Iterator for Schedule {
 pub struct Histogram {
     buckets: BTreeMap<u32, u64>,
     count: u64,
+    sum: u64,
     max: u64,
 }
 
@@ -101,6 +102,7 @@ impl Histogram {
     pub fn add(&mut self, value_us: u64) {
         *self.buckets.entry(bucket(value_us)).or_insert(0) += 1;
         self.count += 1;
+        self.sum = self.sum.saturating_add(value_us);
         self.max = self.max.max(value_us);
     }
 
@@ -110,6 +112,7 @@ impl Histogram {
             *self.buckets.entry(*bucket).or_insert(0) += count;
         }
         self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
     }
 
@@ -129,6 +132,11 @@ impl Histogram {
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The mean of all values; 0 when there is none.
+    pub fn mean(&self) -> u64 {
+        self.sum.checked_div(self.count).unwrap_or(0)
     }
 
     /// The greatest value, exactly.
@@ -178,6 +186,9 @@ pub struct EndpointReport {
     pub kinds: Vec<(String, u64)>,
     /// Latency from the instant at which requests were due, in microseconds: quantiles 0.5, 0.9, 0.95, 0.99 and the maximum.
     pub latency_us: [u64; 5],
+    /// The mean of these latencies.
+    #[serde(default)]
+    pub mean_us: u64,
     /// Requests due in each second since the start, and how many of them failed; at most an hour.
     pub per_second: Vec<(u64, u64)>,
 }
@@ -259,6 +270,7 @@ impl Account {
             not_sent: self.not_sent,
             kinds,
             latency_us: [latency.quantile(0.5), latency.quantile(0.9), latency.quantile(0.95), latency.quantile(0.99), latency.max()],
+            mean_us: latency.mean(),
             per_second: self.per_second.clone(),
         }
     }

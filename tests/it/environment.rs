@@ -9,7 +9,7 @@ use aiopslab::cluster::sim::api::bootstrap;
 use aiopslab::cluster::sim::cluster::SimCluster;
 use aiopslab::cluster::sim::world::World;
 use aiopslab::cluster::*;
-use aiopslab::fault::{Fault, Scale, SetImage};
+use aiopslab::fault::{Fault, NetworkLoss, Redeploy, Scale, SetImage};
 use aiopslab::object;
 use aiopslab::object::{Json, ResourceRef, resource};
 use aiopslab::time::SimTime;
@@ -24,6 +24,8 @@ const BOUND: Duration = Duration::from_secs(300);
 struct Mortal {
     cluster: SimCluster,
     left: usize,
+    /// Whether disturbances cannot be ended.
+    stubborn: bool,
 }
 
 impl Mortal {
@@ -65,6 +67,15 @@ impl Cluster for Mortal {
     }
     fn probe(&mut self, requests: &[ProbeRequest]) -> Vec<ProbeReply> {
         self.cluster.probe(requests)
+    }
+    fn disturb(&mut self, name: &str, disturbance: &Disturbance) -> Result<(), DisturbError> {
+        self.cluster.disturb(name, disturbance)
+    }
+    fn relieve(&mut self, name: &str) -> Result<(), DisturbError> {
+        if self.stubborn {
+            return Err(DisturbError::Failed { what: name.to_owned(), why: "the helper does not answer".to_owned() });
+        }
+        self.cluster.relieve(name)
     }
     fn fork(&self) -> Result<Box<dyn Cluster>, Unsupported> {
         self.cluster.fork()
@@ -178,14 +189,14 @@ fn vandalize(cluster: &mut dyn Cluster, place: &Place) {
 
 /// An episode: a fault, what the agent does, another fault; cut off where the process is killed.
 fn episode(deployed: &mut Deployed, requests: usize) -> usize {
-    let mortal = Mortal { cluster: deployed.cluster.clone(), left: requests };
-    let mut mortal = mortal;
+    let mut mortal = Mortal { cluster: deployed.cluster.clone(), left: requests, stubborn: false };
     let (place, app) = (&deployed.place, &deployed.app);
     let mut play = || -> Result<(), Box<dyn std::error::Error>> {
         reset(&mut mortal, place, app, &deployed.recipe)?;
         let journal = Journal::open(&mut mortal, place)?;
         let left = mortal.left;
-        let mut cluster = Journaled::new(std::mem::replace(&mut mortal, Mortal { cluster: bare(), left }), place.clone(), journal);
+        let mut cluster =
+            Journaled::new(std::mem::replace(&mut mortal, Mortal { cluster: bare(), left, stubborn: false }), place.clone(), journal);
         let image = Fault::SetImage(SetImage {
             deployment: "geo".into(),
             container: "hotel-reserv-geo".into(),
@@ -273,7 +284,7 @@ fn a_deploy_that_was_killed_is_finished() {
     let (place, app) = (Place::of(&hotel(), ""), placed(&hotel(), &Place::of(&hotel(), ""), 1.0));
     let recipe = recipe(&place, &app, false);
     for requests in (0..200).step_by(13) {
-        let mut mortal = Mortal { cluster: bare(), left: requests };
+        let mut mortal = Mortal { cluster: bare(), left: requests, stubborn: false };
         let _ = ensure_namespaces(&mut mortal, &place, &app).and_then(|()| reset(&mut mortal, &place, &app, &recipe));
         let mut deployed = Deployed { cluster: mortal.cluster, place: place.clone(), app: app.clone(), recipe: recipe.clone() };
         ensure_namespaces(&mut deployed.cluster, &place, &app).expect("namespaces");
@@ -336,29 +347,138 @@ fn a_lease_has_one_holder() {
     acquire(&mut cluster, &place, &second, &running).expect("free again");
 }
 
+/// Runs a script in a store as its administrator, and replaces the service that reads from it, as a fault does.
+fn tamper(deployed: &mut Deployed, script: &str) {
+    let pods = list(&mut deployed.cluster, "", "pods", &deployed.place.namespace);
+    let named = |start: &str| pods.iter().find(|pod| pod.name().starts_with(start)).expect("a pod").name().to_owned();
+    let login = ["mongo", "admin", "-u", "admin", "-p", "admin", "--authenticationDatabase", "admin", "--quiet", "--eval", script];
+    let namespace = deployed.place.namespace.clone();
+    let argv = login.map(str::to_owned).to_vec();
+    let request = ExecRequest { namespace, pod: named("mongodb-geo-").into(), container: None, argv, stdin: Vec::new() };
+    let output = deployed.cluster.exec(&Identity::operator(), &request).expect("started");
+    assert_eq!(output.exit_code, 0, "{output:?}");
+    let kind = resource::builtin_named("", "pods").expect("pods");
+    let delete = ApiRequest::delete(kind, Some(&deployed.place.namespace), &named("geo-"));
+    deployed.cluster.api(&Identity::operator(), &delete).expect("deleted");
+    let until = deployed.cluster.now() + Duration::from_secs(60);
+    deployed.cluster.wait(until, &[]);
+}
+
+const REVOKE: &str = "db.revokeRolesFromUser('admin', [{ role: 'readWrite', db: 'geo-db' }])";
+
 #[test]
 fn what_a_store_holds_is_put_back() {
-    let tamper = |what: &str| {
+    let check = |script: &str| {
         let mut deployed = deployed();
-        let pods = list(&mut deployed.cluster, "", "pods", &deployed.place.namespace);
-        let pod = pods.iter().find(|pod| pod.name().starts_with("mongodb-geo-")).expect("a store").name().to_owned();
-        let login = ["mongo", "admin", "-u", "admin", "-p", "admin", "--authenticationDatabase", "admin", "--quiet", "--eval", what];
-        let request = ExecRequest {
-            namespace: deployed.place.namespace.clone(),
-            pod: pod.into(),
-            container: None,
-            argv: login.map(str::to_owned).to_vec(),
-            stdin: Vec::new(),
-        };
-        let output = deployed.cluster.exec(&Identity::operator(), &request).expect("started");
-        assert_eq!(output.exit_code, 0, "{output:?}");
+        tamper(&mut deployed, script);
+        let before = deployed.cluster.now();
         let done = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
-        assert_eq!(done.redeployed.as_deref(), Some("store mongodb-geo holds something else"), "{what}");
-        assert_baseline(&mut deployed, what);
+        let renewed: Vec<&str> = done.stores.keys().map(String::as_str).collect();
+        assert_eq!((done.redeployed.as_deref(), &renewed[..]), (None, &["mongodb-geo"][..]), "{script}: {done:?}");
+        let took = deployed.cluster.now().since(before);
+        assert!(took < Duration::from_secs(40), "{script}: what cannot become ready is not waited for: {took:?}");
+        assert_baseline(&mut deployed, script);
         let again = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
-        assert_eq!(again.redeployed, None, "{what}: the stores hold what they held");
+        assert_eq!(again, Restored::default(), "{script}: nothing is left to do");
     };
-    tamper("db.revokeRolesFromUser('admin', [{ role: 'readWrite', db: 'geo-db' }])");
-    tamper("db.getSiblingDB('geo-db').geo.remove({ hotelId: '1' })");
-    tamper("db.createUser({ user: 'other', pwd: 'x', roles: [] })");
+    check(REVOKE);
+    check("db.dropUser('admin')");
+    check("db.getSiblingDB('geo-db').geo.remove({ hotelId: '1' })");
+    check("db.createUser({ user: 'other', pwd: 'x', roles: [] })");
+}
+
+#[test]
+fn what_was_repaired_in_a_store_is_as_it_was() {
+    let mut deployed = deployed();
+    let back = "db.grantRolesToUser('admin', [{ role: 'readWrite', db: 'geo-db' }])";
+    tamper(&mut deployed, &format!("{REVOKE}; {back}"));
+    let done = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
+    assert_eq!((done.redeployed, done.stores.len()), (None, 0), "roles in another order are the same roles");
+    assert_baseline(&mut deployed, "after the reset");
+}
+
+/// Cuts resets of a state off, and has the next one finish.
+fn kill_resets(state: impl Fn() -> Deployed, every: usize, what: &str) {
+    for requests in (0..).step_by(every) {
+        let mut deployed = state();
+        let mut mortal = Mortal { cluster: deployed.cluster.clone(), left: requests, stubborn: false };
+        let whole = reset(&mut mortal, &deployed.place, &deployed.app, &deployed.recipe).is_ok();
+        deployed.cluster = mortal.cluster;
+        let what = format!("{what}, killed after {requests} requests");
+        reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_baseline(&mut deployed, &what);
+        if whole {
+            assert!(requests > 40, "{what}: that was all");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_store_is_put_back_after_a_kill_at_any_request() {
+    let mut tampered = deployed();
+    tamper(&mut tampered, REVOKE);
+    let state = || Deployed {
+        cluster: tampered.cluster.clone(),
+        place: tampered.place.clone(),
+        app: tampered.app.clone(),
+        recipe: tampered.recipe.clone(),
+    };
+    kill_resets(state, 11, "a tampered store");
+}
+
+/// Deploys the application anew beside its old volumes, cut off after so many requests; whether it was not.
+fn redeploy(deployed: &mut Deployed, requests: usize) -> bool {
+    let mut mortal = Mortal { cluster: deployed.cluster.clone(), left: requests, stubborn: false };
+    let Ok(journal) = Journal::open(&mut mortal, &deployed.place) else { return false };
+    let mut cluster = Journaled::new(mortal, deployed.place.clone(), journal);
+    let fault = Fault::Redeploy(Redeploy { deployment: "mongodb-rate".into() });
+    let whole = fault.inject(&mut cluster, &deployed.place.namespace).is_ok();
+    let until = cluster.now() + Duration::from_secs(60);
+    cluster.wait(until, &[]);
+    deployed.cluster = cluster.cluster.cluster;
+    whole
+}
+
+#[test]
+fn volumes_of_an_earlier_deploy_are_bound_again() {
+    let mut deployed = deployed();
+    assert!(redeploy(&mut deployed, 100_000));
+    let done = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
+    // A volume is a folder of a node: a store that comes to another node begins on an empty one.
+    assert_eq!((&done.redeployed, done.volumes.len()), (&None, 6), "{done:?}");
+    assert_baseline(&mut deployed, "after the reset");
+}
+
+#[test]
+fn a_redeploy_is_put_back_after_a_kill_at_any_request() {
+    for requests in (0..).step_by(11) {
+        let mut deployed = deployed();
+        let whole = redeploy(&mut deployed, requests);
+        let what = format!("killed after {requests} requests");
+        reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_baseline(&mut deployed, &what);
+        if whole {
+            assert!(requests > 40, "a redeploy makes {requests} requests");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_disturbance_that_cannot_be_ended_is_reported_and_its_pod_replaced() {
+    let mut deployed = deployed();
+    let mut mortal = Mortal { cluster: deployed.cluster.clone(), left: 100_000, stubborn: true };
+    let journal = Journal::open(&mut mortal, &deployed.place).expect("a journal");
+    let mut cluster = Journaled::new(mortal, deployed.place.clone(), journal);
+    let fault = Fault::NetworkLoss(NetworkLoss { deployment: "user".into(), share: 1.0, callers: Vec::new() });
+    fault.inject(&mut cluster, &deployed.place.namespace).expect("injected");
+    let mut mortal = cluster.cluster;
+    let done = reset(&mut mortal, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset all the same");
+    assert_eq!(done.unrelieved.len(), 1, "{done:?}");
+    assert!(matches!(&done.pods[..], [pod] if pod.starts_with("user-") && done.unrelieved[0].ends_with(pod)), "{done:?}");
+    deployed.cluster = mortal.cluster;
+    let done = reset(&mut deployed.cluster, &deployed.place, &deployed.app, &deployed.recipe).expect("a reset");
+    assert_eq!((done.undone, done.unrelieved), (1, Vec::new()), "what was not ended is tried again");
+    assert_baseline(&mut deployed, "after the reset");
 }

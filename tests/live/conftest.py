@@ -13,8 +13,10 @@ import pytest
 import aiopslab
 from aiopslab import doctor
 
-#: CPU requests are scaled, since four environments share the machine's cores.
+#: CPU requests are scaled, since several environments share the machine's cores.
 CPU_SCALE = 0.05
+#: Lines that are printed after the tests.
+SUMMARY: list[str] = []
 #: A repaired application of these tests never sits in a long back-off.
 GRADE_PATIENCE_S = 60
 
@@ -34,6 +36,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> str | None:
     why = _no_cluster()
     return why and f"no cluster: {why}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if SUMMARY:
+        terminalreporter.section("problems on the live cluster")
+        for line in SUMMARY:
+            terminalreporter.write_line(line)
 
 
 def _no_cluster() -> str | None:

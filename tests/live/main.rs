@@ -11,6 +11,7 @@ mod conformance;
 mod conformance_backend;
 mod disturb;
 mod hostile;
+mod load;
 mod reach;
 mod second_connection;
 mod telemetry;

@@ -1,6 +1,8 @@
 //! Making an environment's namespaces and raising its application, so that doing it again after being cut off anywhere is harmless.
 
+use super::emptying::empty;
 use super::rights::{agent_objects, grant};
+use super::stores::belongs_to;
 use super::{EnvironmentError, LABEL, Place};
 use crate::app::App;
 use crate::cluster::deploy::{applied, is_available, kind_of, rounds};
@@ -51,8 +53,7 @@ pub fn ensure_own_namespace(cluster: &mut dyn Cluster, place: &Place) -> Result<
 /// One of its objects exists without our label, or the API server's answer.
 pub fn ensure_namespaces(cluster: &mut dyn Cluster, place: &Place, app: &App) -> Result<(), EnvironmentError> {
     ensure_own_namespace(cluster, place)?;
-    // Pods that reach the node's files or processes are refused: the agent may create pods here.
-    ensure_namespace(cluster, place, &place.namespace, "baseline")?;
+    ensure_application_namespace(cluster, place)?;
     let volumes: Vec<String> = app
         .manifests
         .iter()
@@ -64,6 +65,15 @@ pub fn ensure_namespaces(cluster: &mut dyn Cluster, place: &Place, app: &App) ->
         apply(cluster, &place.own, &object).map_err(EnvironmentError::api(format!("creating the agent's {what}")))?;
     }
     Ok(())
+}
+
+/// Makes the application's namespace.
+///
+/// # Errors
+/// One of that name exists without our label, or the API server's answer.
+pub(super) fn ensure_application_namespace(cluster: &mut dyn Cluster, place: &Place) -> Result<(), EnvironmentError> {
+    // Pods that reach the node's files or processes are refused: the agent may create pods here.
+    ensure_namespace(cluster, place, &place.namespace, "baseline")
 }
 
 /// Makes the namespace of the helpers on nodes, where privileged pods may run.
@@ -114,13 +124,20 @@ fn ensure_namespace(cluster: &mut dyn Cluster, place: &Place, name: &str, level:
 }
 
 /// Applies the application's objects and waits until every Deployment is available: first those that the others need when they start.
+/// Stores begin on emptied volumes, whatever an earlier application left there.
 ///
 /// # Errors
 /// The API server's answer, or what is not ready within `bound`.
 pub fn raise(cluster: &mut dyn Cluster, place: &Place, app: &App, strict: bool, bound: Duration) -> Result<(), EnvironmentError> {
     let give_up = cluster.now() + bound;
     apply_own(cluster, place, &grant(place))?;
-    for round in rounds(app, strict) {
+    let [first, last] = rounds(app, strict);
+    let (servers, rest): (Vec<Json>, Vec<Json>) = first.into_iter().partition(|object| object.get("kind").text() == "Deployment");
+    for object in &rest {
+        apply_own(cluster, place, object)?;
+    }
+    empty(cluster, place, (app, strict), &app.stores.iter().collect::<Vec<_>>())?;
+    for round in [servers, last] {
         for object in &round {
             apply_own(cluster, place, object)?;
         }
@@ -156,10 +173,25 @@ pub fn wait_available(
     give_up: crate::time::SimTime,
     bound: Duration,
 ) -> Result<(), EnvironmentError> {
+    wait_for(cluster, (namespace, None), give_up, bound)
+}
+
+/// Waits until every Deployment of a namespace is available, or every one of those named.
+pub(super) fn wait_for(
+    cluster: &mut dyn Cluster,
+    (namespace, names): (&str, Option<&[ArcStr]>),
+    give_up: crate::time::SimTime,
+    bound: Duration,
+) -> Result<(), EnvironmentError> {
     loop {
         let list = ApiRequest::list(deployments(), Some(namespace));
-        let all = cluster.api(&Identity::operator(), &list).map_err(EnvironmentError::api("reading the Deployments"))?.into_items();
-        let Some(late) = all.iter().find(|d| !is_settled(d)) else { return Ok(()) };
+        let mut all = cluster.api(&Identity::operator(), &list).map_err(EnvironmentError::api("reading the Deployments"))?.into_items();
+        all.retain(|deployment| names.is_none_or(|names| names.iter().any(|name| *name == deployment.name())));
+        let late = match all.iter().find(|d| !is_settled(d)) {
+            Some(late) => Some(late),
+            None => unready(cluster, namespace, &all)?,
+        };
+        let Some(late) = late else { return Ok(()) };
         let now = cluster.now();
         let refused = all.iter().find_map(|deployment| refusal(deployment, now));
         if now >= give_up || refused.is_some() {
@@ -167,7 +199,12 @@ pub fn wait_available(
             return Err(EnvironmentError::NotReady { namespace: namespace.to_owned(), seconds: bound.as_secs(), why });
         }
         let interest = crate::cluster::Interest::Objects { resource: deployments().clone(), namespace: Some(namespace.into()), name: None };
-        cluster.wait(give_up.min(now + Duration::from_secs(5)), &[interest]);
+        let pods = crate::cluster::Interest::Objects {
+            resource: resource::builtin_named("", "pods").expect("pods are in the table of built-in kinds").clone(),
+            namespace: Some(namespace.into()),
+            name: None,
+        };
+        cluster.wait(give_up.min(now + Duration::from_secs(5)), &[interest, pods]);
     }
 }
 
@@ -178,6 +215,19 @@ fn is_settled(deployment: &Object) -> bool {
     is_available(deployment)
         && count("observedGeneration") >= deployment.generation()
         && ["replicas", "updatedReplicas", "readyReplicas"].iter().all(|field| count(field) == wanted)
+}
+
+/// A Deployment that lacks ready pods. Its status lags behind when pods are deleted, so they are counted.
+fn unready<'a>(cluster: &mut dyn Cluster, namespace: &str, all: &'a [Object]) -> Result<Option<&'a Object>, EnvironmentError> {
+    let pods = resource::builtin_named("", "pods").expect("pods are in the table of built-in kinds");
+    let pods = cluster.api(&Identity::operator(), &ApiRequest::list(pods, Some(namespace)));
+    let pods = pods.map_err(EnvironmentError::api("reading the pods"))?.into_items();
+    let is_ready = |pod: &Object| pod.condition("Ready").is_some_and(|condition| condition.get("status").text() == "True");
+    let ready = |deployment: &Object| {
+        let own = pods.iter().filter(|pod| !pod.is_terminating() && belongs_to(pod, deployment.name()) && is_ready(pod));
+        i64::try_from(own.count()).unwrap_or(i64::MAX)
+    };
+    Ok(all.iter().find(|deployment| ready(deployment) < deployment.spec().get("replicas").as_i64().unwrap_or(1)))
 }
 
 /// Why a Deployment's pods are refused, when they have been for long enough.

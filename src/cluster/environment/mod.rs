@@ -7,6 +7,7 @@
 mod config;
 mod deploy;
 mod difference;
+mod emptying;
 mod journal;
 mod lease;
 mod notes;
@@ -14,6 +15,7 @@ mod place;
 mod restore;
 mod rights;
 mod stores;
+mod volumes;
 
 pub use config::{LiveConfig, OnClose, ShellKind};
 pub use deploy::{apply, ensure_namespaces, ensure_nodes_namespace, ensure_own_namespace, raise, wait_available};
@@ -24,7 +26,7 @@ pub use notes::{Notes, Origin, Phase, Record, recipe, take_record};
 pub use place::{Place, placed};
 pub use restore::{Restored, remove, restore};
 pub use rights::{AGENT, needed};
-pub use stores::{fingerprints, wipe};
+pub use stores::fingerprints;
 
 /// The label on everything that belongs to an environment; its value is the application's namespace.
 pub const LABEL: &str = "aiopslab.dev/environment";

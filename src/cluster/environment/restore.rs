@@ -2,14 +2,18 @@
 //!
 //! Every step can be repeated, and nothing is forgotten before it is done, so a process that is killed here leaves work for the next one.
 
-use super::deploy::{apply_own, namespaces, wait_available};
+use super::deploy::{apply_own, ensure_application_namespace, namespaces, wait_available, wait_for};
 use super::difference::{Part, differences, key_of, survey};
+use super::emptying::renew;
 use super::rights::grant;
-use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, fingerprints, raise, wipe};
+use super::stores::altered;
+use super::volumes::rebind;
+use super::{Difference, Entry, EnvironmentError, Journal, LABEL, Phase, Place, Record, raise};
 use crate::app::App;
 use crate::cluster::deploy::{kind_of, objects};
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity, Options, Propagation};
 use crate::object::{Json, Object, ResourceRef, resource};
+use crate::time::SimTime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,6 +26,12 @@ pub struct Restored {
     pub differences: Vec<Difference>,
     /// Pods that were replaced.
     pub pods: Vec<String>,
+    /// Volumes that were given to the claims which had taken the place of theirs.
+    pub volumes: Vec<String>,
+    /// Stores that were emptied and filled again, with what was wrong.
+    pub stores: BTreeMap<String, String>,
+    /// Disturbances that cannot be ended; the pods that they were done to are replaced, and the next restoration tries again.
+    pub unrelieved: Vec<String>,
     /// Whether everything was deleted and deployed again, and why.
     pub redeployed: Option<String>,
 }
@@ -48,7 +58,11 @@ const LIGHT: &[&str] = &[
     "daemonsets",
 ];
 
-/// Puts the environment back to its record; deploys anew when there is no record of this recipe.
+/// How long a restoration without a new deploy may wait for the application: what is not there by then is deployed anew.
+const LIGHT_WITHIN: Duration = Duration::from_secs(120);
+
+/// Puts the environment back to its record; deploys anew when there is no record of this recipe, when what differs takes the application's
+/// data with it, or when what was put back does not become ready.
 ///
 /// # Errors
 /// The API server's answer, or what does not become ready within `bound`.
@@ -62,35 +76,79 @@ pub fn restore(
     let mut journal = Journal::open(cluster, place).map_err(EnvironmentError::api("reading the journal"))?;
     let entries = journal.entries(cluster).map_err(EnvironmentError::api("reading the journal"))?;
     let mut done = Restored { undone: entries.len(), ..Restored::default() };
-    undo(cluster, place, &entries)?;
+    done.unrelieved = undo(cluster, place, &entries)?;
+    ensure_application_namespace(cluster, place)?;
     let parts = survey(cluster, place, record)?;
-    let give_up = cluster.now() + bound;
     let different = differences(record, &parts);
     let heavy = different.iter().find(|d| !LIGHT.contains(&d.key().split('/').nth(1).unwrap_or("")));
-    let anew = match (record.phase == Phase::Ready, record.recipe == recipe, heavy) {
+    let mut anew = match (record.phase == Phase::Ready, record.recipe == recipe, heavy) {
         (false, _, _) => Some("no deploy was finished".to_owned()),
         (true, false, _) => Some("it was deployed from other data, options or another version".to_owned()),
         (true, true, Some(heavy)) => Some(format!("{heavy:?}")),
         (true, true, None) => None,
     };
+    if anew.is_none() {
+        done.volumes = rebind(cluster, place, &parts)?;
+        put_back(cluster, place, (app, strict), &different, &parts)?;
+        done.pods = replace_pods(cluster, place, &entries, &done.unrelieved)?;
+        done.differences = different;
+        anew = settle(cluster, (place, app, strict), record, bound.min(LIGHT_WITHIN), (&mut done.stores, &mut done.pods))?;
+    }
     if let Some(why) = anew {
+        let parts = survey(cluster, place, record)?;
         anew_from(cluster, (place, app, strict), record, parts, bound)?;
         done.redeployed = Some(why);
-    } else {
-        put_back(cluster, place, (app, strict), &different, &parts)?;
-        done.pods = replace_pods(cluster, place, &entries)?;
-        sweep(cluster, place)?;
-        wait_available(cluster, &place.namespace, give_up, bound)?;
-        done.differences = different;
-        let held = fingerprints(cluster, place, app)?;
-        if let Some(store) = held.iter().find(|(name, held)| record.stores.get(*name) != Some(*held)).map(|(name, _)| name.clone()) {
-            let parts = survey(cluster, place, record)?;
-            anew_from(cluster, (place, app, strict), record, parts, bound)?;
-            done.redeployed = Some(format!("store {store} holds something else"));
-        }
     }
-    journal.clear(cluster).map_err(EnvironmentError::api("clearing the journal"))?;
+    done.unrelieved.retain(|name| cluster.relieve(name).is_err());
+    if done.unrelieved.is_empty() {
+        journal.clear(cluster).map_err(EnvironmentError::api("clearing the journal"))?;
+    } else {
+        // The journal stays, so that the next restoration tries again; what was disturbed has been replaced.
+        tracing::warn!(namespace = %place.namespace, names = ?done.unrelieved, "disturbances cannot be ended; helpers end them by themselves");
+    }
     Ok(done)
+}
+
+/// Waits until everything is as it was; why it has to be deployed anew when it does not become so. Stores come first: a client whose user
+/// is gone would never become ready.
+fn settle(
+    cluster: &mut dyn Cluster,
+    (place, app, strict): (&Place, &App, bool),
+    record: &Record,
+    bound: Duration,
+    (renewed, pods): (&mut BTreeMap<String, String>, &mut Vec<String>),
+) -> Result<Option<String>, EnvironmentError> {
+    let give_up = cluster.now() + bound;
+    let wrong = altered(cluster, place, app, record)?;
+    let settled = if wrong.is_empty() {
+        settle_pods(cluster, (place, app), (give_up, bound), pods)
+    } else {
+        let names: Vec<String> = wrong.keys().cloned().collect();
+        renewed.clone_from(&wrong);
+        renew(cluster, place, (app, strict), &names, (give_up, bound))
+    };
+    match settled {
+        Err(EnvironmentError::NotReady { why, .. }) => return Ok(Some(why)),
+        other => other?,
+    }
+    let still = if wrong.is_empty() { wrong } else { altered(cluster, place, app, record)? };
+    if let Some((store, why)) = still.into_iter().next() {
+        return Ok(Some(format!("store {store}: {why}")));
+    }
+    sweep(cluster, place)?;
+    Ok(None)
+}
+
+/// Waits for every pod; those that crashed for want of what the others need when they start are replaced once that is there.
+fn settle_pods(
+    cluster: &mut dyn Cluster,
+    (place, app): (&Place, &App),
+    (give_up, bound): (SimTime, Duration),
+    pods: &mut Vec<String>,
+) -> Result<(), EnvironmentError> {
+    wait_for(cluster, (&place.namespace, Some(&app.first)), give_up, bound)?;
+    pods.extend(replace_pods(cluster, place, &[], &[])?);
+    wait_available(cluster, &place.namespace, give_up, bound)
 }
 
 /// Deploys the application on empty stores, in place of whatever is there.
@@ -105,29 +163,32 @@ fn anew_from(
         // From here on the record no longer says what is there.
         Record { phase: Phase::Unfinished, ..record.clone() }.write(cluster, place)?;
     }
-    if !record.objects.is_empty() {
-        wipe(cluster, place, app);
+    if !parts.is_empty() {
         let give_up = cluster.now() + bound;
         empty(cluster, place, parts, give_up)?;
     }
-    raise(cluster, place, app, strict, bound)
+    raise(cluster, place, app, strict, bound)?;
+    sweep(cluster, place)
 }
 
-/// Undoes the journal, youngest entry first. Objects in the application's namespace are left to the comparison with the record, which
-/// sees what the agent did to them too.
-fn undo(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> Result<(), EnvironmentError> {
+/// Undoes the journal, youngest entry first; returns the disturbances that cannot be ended. Objects in the application's namespace are left
+/// to the comparison with the record, which sees what the agent did to them too.
+fn undo(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> Result<Vec<String>, EnvironmentError> {
+    let mut unrelieved = Vec::new();
     for entry in entries.iter().rev() {
         match entry {
-            Entry::Disturbance(name) => cluster.relieve(name).map_err(|error| EnvironmentError::Api {
-                doing: format!("relieving disturbance {name}"),
-                error: ApiError::new(500, "InternalError", error.to_string()),
-            })?,
+            Entry::Disturbance(name) => {
+                if let Err(error) = cluster.relieve(name) {
+                    tracing::warn!(namespace = %place.namespace, %name, %error, "a disturbance is not ended yet");
+                    unrelieved.push(name.clone());
+                }
+            }
             Entry::Object { namespace, .. } if *namespace == place.namespace => {}
             Entry::Object { .. } => undo_object(cluster, entry)?,
             Entry::Touched(_) => {}
         }
     }
-    Ok(())
+    Ok(unrelieved)
 }
 
 fn undo_object(cluster: &mut dyn Cluster, entry: &Entry) -> Result<(), EnvironmentError> {
@@ -247,8 +308,14 @@ fn list(cluster: &mut dyn Cluster, group: &str, plural: &str, namespace: &str) -
     Ok((kind.clone(), items))
 }
 
-/// Replaces pods in which somebody ran a program and pods that sit out a back-off: a new one starts at once.
-fn replace_pods(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> Result<Vec<String>, EnvironmentError> {
+/// Replaces pods in which somebody ran a program, pods that crashed or sit out a back-off, since a new one starts at once, and pods that
+/// are still disturbed: what was done to a pod's network and processes goes with it.
+fn replace_pods(
+    cluster: &mut dyn Cluster,
+    place: &Place,
+    entries: &[Entry],
+    unrelieved: &[String],
+) -> Result<Vec<String>, EnvironmentError> {
     let touched: BTreeSet<&str> =
         entries.iter().filter_map(|entry| if let Entry::Touched(pod) = entry { Some(pod.as_str()) } else { None }).collect();
     let (kind, pods) = list(cluster, "", "pods", &place.namespace)?;
@@ -257,7 +324,8 @@ fn replace_pods(cluster: &mut dyn Cluster, place: &Place, entries: &[Entry]) -> 
         let statuses = pod.at(&["status", "containerStatuses"]).items();
         let restarted = statuses.iter().any(|s| s.get("restartCount").as_i64().unwrap_or(0) > 0);
         let held = statuses.iter().any(|s| s.at(&["state", "waiting", "reason"]).text().ends_with("BackOff"));
-        if touched.contains(pod.name()) || restarted || held {
+        let disturbed = unrelieved.iter().any(|name| name.contains(pod.name()));
+        if touched.contains(pod.name()) || restarted || held || disturbed {
             let options = Options { grace_period_s: Some(0), ..Options::default() };
             let request = ApiRequest::delete(&kind, Some(&place.namespace), pod.name()).options(options);
             let answer = ignore_missing(cluster.api(&Identity::operator(), &request).map(drop));
@@ -285,12 +353,7 @@ fn sweep(cluster: &mut dyn Cluster, place: &Place) -> Result<(), EnvironmentErro
 }
 
 /// Deletes every object of the application; its namespace stays.
-fn empty(
-    cluster: &mut dyn Cluster,
-    place: &Place,
-    parts: BTreeMap<String, Part>,
-    give_up: crate::time::SimTime,
-) -> Result<(), EnvironmentError> {
+fn empty(cluster: &mut dyn Cluster, place: &Place, parts: BTreeMap<String, Part>, give_up: SimTime) -> Result<(), EnvironmentError> {
     // What uses volumes goes first, so that nothing protects them.
     let rank = |part: &Part| match part.resource.plural.as_str() {
         "persistentvolumeclaims" => 1,
@@ -315,7 +378,7 @@ fn empty(
 }
 
 /// Kills the pods of controllers that are gone, and waits until none is left.
-fn wait_no_pods(cluster: &mut dyn Cluster, place: &Place, give_up: crate::time::SimTime) -> Result<(), EnvironmentError> {
+fn wait_no_pods(cluster: &mut dyn Cluster, place: &Place, give_up: SimTime) -> Result<(), EnvironmentError> {
     loop {
         let (kind, pods) = list(cluster, "", "pods", &place.namespace)?;
         if pods.is_empty() {

@@ -1,24 +1,51 @@
-//! Stores: what they hold belongs to the baseline, too, and is read and emptied by programs in their own containers.
+//! Stores: what they hold belongs to the baseline, too, and is read by programs in their own containers.
 
-use super::{EnvironmentError, Place};
+use super::{EnvironmentError, Place, Record};
 use crate::app::{App, Store};
 use crate::cluster::{ApiRequest, Cluster, ExecRequest, Identity};
 use crate::object::{Object, resource};
+use crate::time::SimTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often a fingerprint that cannot be read is tried again: a store that has just started may not answer yet.
 const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
-/// What the stores hold, as digests by Deployment.
+/// How long what a store holds has to stay the same to count as all of it.
+const UNCHANGED_FOR: Duration = Duration::from_secs(2);
+
+/// How long a store that does not run may take to be there before it counts as altered.
+const PRESENT_WITHIN: Duration = Duration::from_secs(45);
+
+/// How long a store has to be ready before a refusal is its answer rather than that of one which is still starting.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+
+/// How often a store that has just started may hold something else: its clients may be filling it still.
+const FILLED_AFTER_TRIES: u32 = 24;
+
+/// What stores hold once nobody fills them any more, as digests by Deployment.
 ///
 /// # Errors
 /// The API server's answer, or a store that cannot be asked.
 pub fn fingerprints(cluster: &mut dyn Cluster, place: &Place, app: &App) -> Result<BTreeMap<String, String>, EnvironmentError> {
+    let mut before = now_held(cluster, place, app)?;
+    for _ in 0..TRIES {
+        let until = cluster.now() + UNCHANGED_FOR;
+        cluster.wait(until, &[]);
+        let after = now_held(cluster, place, app)?;
+        if before == after {
+            break;
+        }
+        before = after;
+    }
+    Ok(before)
+}
+
+fn now_held(cluster: &mut dyn Cluster, place: &Place, app: &App) -> Result<BTreeMap<String, String>, EnvironmentError> {
     let mut found = BTreeMap::new();
     for store in &app.stores {
-        let text = fingerprint(cluster, place, store)?;
-        found.insert(store.deployment.to_string(), format!("{:016x}", crate::rng::Key::new(0).part(&text).value()));
+        found.insert(store.deployment.to_string(), fingerprint(cluster, place, store)?);
     }
     Ok(found)
 }
@@ -26,11 +53,11 @@ pub fn fingerprints(cluster: &mut dyn Cluster, place: &Place, app: &App) -> Resu
 fn fingerprint(cluster: &mut dyn Cluster, place: &Place, store: &Store) -> Result<String, EnvironmentError> {
     let mut why = String::new();
     for _ in 0..TRIES {
-        match run(cluster, place, store, &store.fingerprint)? {
-            Ok(text) => return Ok(text),
-            Err(reason) => why = reason,
+        match ask(cluster, place, store)? {
+            Answer::Text(text, _) => return Ok(digest(&text)),
+            Answer::Refusal(reason, _) | Answer::None(reason) => why = reason,
         }
-        let until = cluster.now() + Duration::from_millis(500);
+        let until = cluster.now() + PAUSE;
         cluster.wait(until, &[]);
     }
     Err(EnvironmentError::NotReady {
@@ -40,36 +67,110 @@ fn fingerprint(cluster: &mut dyn Cluster, place: &Place, store: &Store) -> Resul
     })
 }
 
-/// Empties the stores, as far as their containers run. They have to be replaced afterwards: their programs do not know.
-pub fn wipe(cluster: &mut dyn Cluster, place: &Place, app: &App) {
+fn digest(text: &str) -> String {
+    format!("{:016x}", crate::rng::Key::new(0).part(text).value())
+}
+
+/// The stores that do not hold what the record says, with the reason. Asked before anything is waited for that reads from them: a client
+/// whose user is gone never becomes ready.
+///
+/// # Errors
+/// The API server's answer.
+pub(super) fn altered(
+    cluster: &mut dyn Cluster,
+    place: &Place,
+    app: &App,
+    record: &Record,
+) -> Result<BTreeMap<String, String>, EnvironmentError> {
+    let give_up = cluster.now() + PRESENT_WITHIN;
+    let mut found = BTreeMap::new();
     for store in &app.stores {
-        let script = format!("rm -rf {0}/* {0}/.[!.]*", store.data);
-        if let Ok(Err(why)) = run(cluster, place, store, &["sh".to_owned(), "-c".to_owned(), script]) {
-            tracing::warn!(store = %store.deployment, %why, "the store was not emptied");
+        let expected = record.stores.get(store.deployment.as_str()).map(String::as_str);
+        if let Some(why) = is_altered(cluster, (place, store), expected, give_up)? {
+            found.insert(store.deployment.to_string(), why);
         }
+    }
+    Ok(found)
+}
+
+fn is_altered(
+    cluster: &mut dyn Cluster,
+    (place, store): (&Place, &Store),
+    expected: Option<&str>,
+    give_up: SimTime,
+) -> Result<Option<String>, EnvironmentError> {
+    let (mut refusals, mut others) = (0, 0);
+    loop {
+        let why = match ask(cluster, place, store)? {
+            Answer::Text(text, _) if expected == Some(digest(&text).as_str()) => return Ok(None),
+            Answer::Text(_, settled) => {
+                others += 1;
+                if settled || others >= FILLED_AFTER_TRIES {
+                    return Ok(Some("it holds something else".to_owned()));
+                }
+                "it holds something else".to_owned()
+            }
+            Answer::Refusal(why, settled) => {
+                refusals += 1;
+                if refusals >= if settled { 2 } else { TRIES } {
+                    return Ok(Some(why));
+                }
+                why
+            }
+            Answer::None(why) => why,
+        };
+        if cluster.now() >= give_up {
+            return Ok(Some(why));
+        }
+        let until = cluster.now() + PAUSE;
+        cluster.wait(until, &[]);
     }
 }
 
-/// Runs a program in a store's container; what it printed, or why that is not to be had.
-fn run(cluster: &mut dyn Cluster, place: &Place, store: &Store, argv: &[String]) -> Result<Result<String, String>, EnvironmentError> {
-    let Some(pods) = resource::builtin_named("", "pods") else { return Ok(Err("no pods".to_owned())) };
+/// What comes of asking a store.
+enum Answer {
+    /// What it holds, with whether it has been ready for long enough that nobody fills it any more.
+    Text(String, bool),
+    /// It let nobody ask, or asking failed; with whether it has been ready for long enough to know.
+    Refusal(String, bool),
+    /// It does not run.
+    None(String),
+}
+
+/// Runs a store's fingerprint in its container.
+fn ask(cluster: &mut dyn Cluster, place: &Place, store: &Store) -> Result<Answer, EnvironmentError> {
+    let Some(pods) = resource::builtin_named("", "pods") else { return Ok(Answer::None("no pods".to_owned())) };
     let all = cluster.api(&Identity::operator(), &ApiRequest::list(pods, Some(&place.namespace)));
     let all = all.map_err(EnvironmentError::api("looking for the stores"))?.into_items();
-    let Some(pod) = all.iter().find(|pod| is_of(pod, &store.deployment)) else { return Ok(Err("no pod runs".to_owned())) };
-    let request =
-        ExecRequest { namespace: place.namespace.clone(), pod: pod.name().into(), container: None, argv: argv.to_vec(), stdin: Vec::new() };
+    let Some(pod) = all.iter().find(|pod| is_of(pod, &store.deployment)) else { return Ok(Answer::None("no pod runs".to_owned())) };
+    let argv = store.fingerprint.clone();
+    let request = ExecRequest { namespace: place.namespace.clone(), pod: pod.name().into(), container: None, argv, stdin: Vec::new() };
     Ok(match cluster.exec(&Identity::operator(), &request) {
-        Ok(output) if output.exit_code == 0 => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) if output.exit_code == 0 => {
+            Answer::Text(String::from_utf8_lossy(&output.stdout).into_owned(), is_settled(pod, cluster.now()))
+        }
         Ok(output) => {
             let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-            Err(format!("{} exits with {}: {}", argv.join(" "), output.exit_code, String::from_utf8_lossy(said).trim()))
+            let program = store.fingerprint.first().map_or("", String::as_str);
+            let why = format!("{program} exits with {}: {}", output.exit_code, String::from_utf8_lossy(said).trim());
+            Answer::Refusal(why, is_settled(pod, cluster.now()))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Answer::None(error.to_string()),
     })
 }
 
-/// Whether a pod is a running one of a Deployment: the names of its ReplicaSet and its own add two parts.
+fn is_settled(pod: &Object, now: SimTime) -> bool {
+    let ready = pod.condition("Ready").filter(|condition| condition.get("status").text() == "True");
+    let since = ready.and_then(|condition| SimTime::parse_rfc3339(condition.get("lastTransitionTime").text()));
+    since.is_some_and(|since| now.since(since) >= SETTLED_AFTER)
+}
+
+/// Whether a pod belongs to a Deployment: the names of its ReplicaSet and its own add two parts.
+pub(super) fn belongs_to(pod: &Object, deployment: &str) -> bool {
+    pod.name().rsplitn(3, '-').nth(2) == Some(deployment)
+}
+
+/// Whether a pod is a running one of a Deployment.
 fn is_of(pod: &Object, deployment: &str) -> bool {
-    let own = pod.name().rsplitn(3, '-').nth(2) == Some(deployment);
-    own && !pod.is_terminating() && pod.status().get("phase").text() == "Running"
+    belongs_to(pod, deployment) && !pod.is_terminating() && pod.status().get("phase").text() == "Running"
 }

@@ -28,18 +28,19 @@ start_node() {
 
 # Inside its mount namespace a node has its own /run/containerd (cAdvisor looks there), device plugins, records of the CNI and
 # links to containers' logs, pod network handles on a tmpfs, and the cluster's DNS: nothing of the machine shows through, and
-# nothing of the node stays behind.
+# nothing of the node stays behind. Folders that volumes name under /data are the same on all nodes, and go with the cluster.
 mounts_of_node() {
   local dir=$1
   echo "mount --bind '$dir/run' /run/containerd && mount -t tmpfs tmpfs /run/netns && mount --bind '$dir/plugins' /var/lib/kubelet &&
     mount --bind '$dir/results' /var/lib/cni && mount --bind '$dir/log-links' /var/log/containers &&
-    mount --bind '$dir/resolv.conf' /etc/resolv.conf"
+    mount --bind '$dir/resolv.conf' /etc/resolv.conf && mount --bind '$run/data' /data"
 }
 
 # What of /run, /var was not there before is noted, so that `down` removes it.
 make_mount_points() {
   local directory
-  for directory in /run/containerd /run/netns /var/lib/kubelet /var/lib/cni /var/log/containers; do
+  mkdir -p "$run/data"
+  for directory in /run/containerd /run/netns /var/lib/kubelet /var/lib/cni /var/log/containers /data; do
     [ -d "$directory" ] || { echo "$directory" >>"$run/made"; mkdir -p "$directory"; }
   done
 }

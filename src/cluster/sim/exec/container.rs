@@ -5,6 +5,9 @@ use crate::app::{Executable, Shell as ImageShell, Source};
 use crate::shell::Vfs;
 use std::sync::Arc;
 
+/// The file by which a folder is known to hold a MongoDB server's data.
+const MONGO_MARK: &str = "WiredTiger";
+
 /// Files as a process of the container sees them, with what earlier ones left.
 pub(super) fn files(session: &Session<'_>) -> Vfs {
     match super::programs::kept_files(session.world, session.run) {
@@ -22,6 +25,12 @@ pub(super) fn keep(session: &mut Session<'_>, mut found: Vfs, mut left: Vfs) {
     (found.now, left.now) = (session.world.now, session.world.now);
     // Most processes change nothing; the two share their nodes then, and comparing them is quick.
     if left != found {
+        for (path, storage) in session.launch.data.clone().iter() {
+            let there = |files: &Vfs| files.entry(&format!("{path}/{MONGO_MARK}")).is_some();
+            if there(&found) && !there(&left) {
+                super::programs::mongo::forget(session.world, storage);
+            }
+        }
         super::programs::keep_files(session.world, session.run, Arc::new(left));
     }
 }
@@ -122,7 +131,10 @@ fn mount(session: &Session<'_>, files: &mut Vfs) {
             let _ = files.link(&format!("..data/{name}"), path);
         }
     }
-    for path in session.launch.data.keys() {
+    for (path, storage) in session.launch.data.iter() {
         let _ = files.make_folder(path, true);
+        for name in super::programs::mongo::files(session.world, storage) {
+            put(files, &format!("{path}/{name}"), "");
+        }
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn run(name: &str, args: &[String], stdin: &[u8], (files, cwd): (&mut
         "grep" | "egrep" => work.grep(),
         "date" => Some(Finished::ok(format!("{}\n", work.files.now.timestamp().strftime("%a %b %e %H:%M:%S UTC %Y")))),
         "mkdir" => Some(work.make_folders()),
+        "rm" => Some(work.remove()),
         _ => None,
     }
 }
@@ -79,6 +80,30 @@ impl Work<'_> {
         let found: Vec<&str> = text.lines().filter(|l| built.is_match(l) != self.has('v')).collect();
         let out = if self.has('c') { format!("{}\n", found.len()) } else { found.iter().map(|l| format!("{l}\n")).collect() };
         Some(Finished { exit_code: i32::from(found.is_empty()), ..Finished::ok(out) })
+    }
+
+    /// `rm`, with patterns for all files of a folder, which this shell has nowhere else.
+    fn remove(&mut self) -> Finished {
+        for path in &self.paths {
+            let full = vfs::normal(self.cwd, path);
+            let (folder, pattern) = full.rsplit_once('/').unwrap_or(("", &full));
+            let all: Vec<String> = match pattern {
+                "*" | ".[!.]*" => {
+                    let names = self.files.list(folder).unwrap_or_default().into_iter().map(|(name, _)| name);
+                    names.filter(|name| name.starts_with('.') == (pattern != "*")).map(|name| format!("{folder}/{name}")).collect()
+                }
+                _ => vec![full.clone()],
+            };
+            for each in all {
+                let done = self.files.remove(&each, self.has('r') || self.has('R'));
+                if let Err(error) =
+                    done.or_else(|error| if self.has('f') && self.files.entry(&each).is_none() { Ok(()) } else { Err(error) })
+                {
+                    return Finished::fail(1, format!("rm: cannot remove '{path}': {error}\n"));
+                }
+            }
+        }
+        Finished::default()
     }
 
     fn make_folders(&mut self) -> Finished {

@@ -4,7 +4,7 @@
 //!
 //! What it holds and answers is [`crate::app::mongo`]'s.
 //!
-//! Not modelled: replica sets, TLS, storage engine and journal.
+//! Not modelled: replica sets, TLS, storage engine and journal; files of collections, and what a server still knows whose files are deleted.
 
 use crate::app::mongo::{Database, INITIALISED};
 use crate::app::{Access, Credentials, Seed};
@@ -21,6 +21,28 @@ use std::time::Duration;
 fn storage(world: &World, run: RunId) -> ArcStr {
     let mounted = super::launch(world, run).and_then(|l| l.data.get("/data/db").cloned());
     mounted.unwrap_or_else(|| format!("container/{}", run.0).into())
+}
+
+/// The files that every server keeps on its volume, once it has been initialised.
+pub fn files(world: &World, storage: &ArcStr) -> &'static [&'static str] {
+    const FILES: &[&str] = &[
+        "WiredTiger",
+        "WiredTiger.lock",
+        "WiredTiger.turtle",
+        "WiredTiger.wt",
+        "WiredTigerHS.wt",
+        "_mdb_catalog.wt",
+        "mongod.lock",
+        "sizeStorer.wt",
+        "storage.bson",
+    ];
+    if world.programs.databases.get(storage).is_some_and(|database| database.initialised) { FILES } else { &[] }
+}
+
+/// Its files were deleted.
+pub fn forget(world: &mut World, storage: &ArcStr) {
+    world.programs.databases.remove(storage);
+    network::review(world);
 }
 
 /// What a server holds.
