@@ -147,7 +147,7 @@ fn loaded(rate_per_s: f64) -> SimCluster {
     let mut cluster = settled();
     let (_, app) = hotel();
     let mix = app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
-    cluster.drive(NAMESPACE, Some(&Workload { rate_per_s, arrivals: Arrivals::Poisson, mix })).expect("drives");
+    cluster.drive(NAMESPACE, Some(&Workload::steady(rate_per_s, Arrivals::Poisson, mix))).expect("drives");
     cluster.wait(cluster.now() + Duration::from_secs(120), &[]);
     cluster
 }
@@ -170,7 +170,7 @@ fn advance_transient(bencher: Bencher<'_, '_>) {
     let mut cluster = loaded(100.0);
     let (_, app) = hotel();
     let mix = app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
-    cluster.drive(NAMESPACE, Some(&Workload { rate_per_s: 3_000.0, arrivals: Arrivals::Poisson, mix })).expect("drives");
+    cluster.drive(NAMESPACE, Some(&Workload::steady(3_000.0, Arrivals::Poisson, mix))).expect("drives");
     bencher.counter(ItemsCount::new(60_u32)).with_inputs(|| cluster.clone()).bench_local_refs(|cluster| {
         let until = cluster.now() + Duration::from_secs(60);
         cluster.wait(until, &[])
@@ -269,7 +269,7 @@ fn metrics_5_min(bencher: Bencher<'_, '_>, rate_per_s: f64) {
     let (_, app) = hotel();
     let mut cluster = settled();
     let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
-    cluster.drive(&app.namespace, Some(&Workload { rate_per_s, arrivals: Arrivals::Poisson, mix })).expect("driven");
+    cluster.drive(&app.namespace, Some(&Workload::steady(rate_per_s, Arrivals::Poisson, mix))).expect("driven");
     cluster.wait(cluster.now() + Duration::from_secs(400), &[]);
     let until = cluster.now();
     let since = until - Duration::from_secs(300);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,13 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         action_mode: ``"text"`` or ``"tool"``.
         max_steps: Steps until truncation, at least 1.
         step_seconds: Thinking time that passes before each step's tool runs, in virtual seconds, 0 to 3600.
-        load_rps: Requests per second on the application; ``None`` for the problem's own load.
+        load_rps: Requests per second on the application, or a mapping with any of ``rate_per_s``, ``arrivals`` (``"poisson"`` or
+            ``"constant"``), ``steps`` (a list of ``{"at_s", "rate_per_s"}``) and ``bursts`` (``{"every_s", "for_s", "rate_per_s"}`` or
+            ``"factor"``, ``"first_s"``), counted in seconds from the reset; ``None`` for the problem's own load.
         log_trim: Repeats of blocks of up to so many lines are left out of logs, events and descriptions, 0 to 100; ``None`` for what the
             environment variable ``LOG_TRIM`` says, else 0.
+        observation_limit: Characters that one observation shows at most, 1000 to 900000; of a longer one the middle is left out, and a
+            notice says how much and where it stands.
         strict: AIOpsLab's own answer keys, grammar and names, quirks included.
         reward: ``"sparse"``, ``"shaped"`` for a potential-based progress term besides, or a :class:`aiopslab.RewardConfig`.
         render_mode: ``"ansi"`` or ``"human"``.
@@ -85,8 +90,9 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
         action_mode: str = "text",
         max_steps: int = 30,
         step_seconds: float = 10.0,
-        load_rps: float | None = None,
+        load_rps: float | Mapping[str, Any] | None = None,
         log_trim: int | None = None,
+        observation_limit: int = 49_152,
         strict: bool = False,
         reward: str | RewardConfig = "sparse",
         render_mode: str | None = None,
@@ -97,14 +103,16 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
     ) -> None:
         live = LiveCluster.parse(cluster)
         if log_trim is None:
-            trim = os.environ.get("LOG_TRIM", "")
-            log_trim = int(trim) if trim.isdigit() else 0
+            log_trim = _log_trim()
         _one_of("obs_mode", obs_mode, ("text",))
         _one_of("action_mode", action_mode, ("text", "tool"))
         if isinstance(reward, str):
             _one_of("reward", reward, ("sparse", "shaped"))
         _finite("step_seconds", step_seconds)
-        _finite("load_rps", load_rps)
+        if isinstance(load_rps, Mapping):
+            load_rps = _plain("load_rps", load_rps)
+        else:
+            _finite("load_rps", load_rps)
         if render_mode is not None:
             _one_of("render_mode", render_mode, tuple(self.metadata["render_modes"]))
         self._arguments: dict[str, Any] = {
@@ -116,6 +124,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "step_seconds": step_seconds,
             "load_rps": load_rps,
             "log_trim": log_trim,
+            "observation_limit": observation_limit,
             "strict": strict,
             "reward": reward,
             "render_mode": render_mode,
@@ -131,6 +140,7 @@ class AIOpsEnv(gymnasium.Env[str, Any]):
             "step_seconds": step_seconds,
             "load_rps": load_rps,
             "log_trim": log_trim,
+            "observation_limit": observation_limit,
             "strict": strict,
             "reward": reward.to_options() if isinstance(reward, RewardConfig) else reward,
             "agent": agent,
@@ -289,6 +299,24 @@ def _copy_random(env: AIOpsEnv) -> tuple[Any, Any]:
     import copy
 
     return copy.deepcopy(env._np_random), env._np_random_seed
+
+
+def _log_trim() -> int:
+    """What ``LOG_TRIM`` says; nothing that is no positive number is one."""
+    try:
+        return max(int(os.environ.get("LOG_TRIM", "0")), 0)
+    except ValueError:
+        return 0
+
+
+def _plain(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping as JSON can hold it."""
+    try:
+        text = json.dumps(value, allow_nan=False, default=dict)
+    except (TypeError, ValueError) as error:
+        raise InvalidConfig(f"{name} is no mapping of numbers and texts: {error}") from None
+    plain: dict[str, Any] = json.loads(text)
+    return plain
 
 
 def _finite(name: str, value: float | None) -> None:

@@ -5,6 +5,7 @@ use super::endpoint::Endpoint;
 use super::image::{Executable, Image, Pull, Reference};
 use super::program::{Port, Program, Source};
 use crate::object::Json;
+use crate::workload::{Profile, Workload};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub struct App {
     pub entry: Entry,
     /// What users ask for.
     pub endpoints: Vec<Endpoint>,
-    /// Requests per second of its own workload.
-    pub rate_per_s: f64,
+    /// How many requests come when, in its own workload.
+    pub load: Profile,
     /// Deployments that the others need when they start; a quiet deploy waits for them.
     pub first: Vec<ArcStr>,
     /// Stores whose users, roles and data belong to the baseline.
@@ -61,6 +62,16 @@ pub struct Entry {
 }
 
 impl App {
+    /// The workload of a profile on all endpoints.
+    pub fn under(&self, profile: Profile) -> Workload {
+        Workload { profile, mix: self.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect() }
+    }
+
+    /// Its own workload.
+    pub fn workload(&self) -> Workload {
+        self.under(self.load.clone())
+    }
+
     /// The endpoint called `name`.
     pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|e| e.name == name)

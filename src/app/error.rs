@@ -1,7 +1,9 @@
 //! Errors in application data: which file, which line, which field, and what was probably meant.
 
+use crate::workload::LoadError;
 use std::fmt;
 use std::ops::Range;
+use toml::de::{DeTable, DeValue};
 
 /// An error in a data file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,17 @@ impl DataError {
         DataError { file: file.to_owned(), line: 1, column: 1, field: String::new(), message: message.into(), suggestion: None }
     }
 
+    /// An error about the value at a path of fields and places in lists of a TOML file.
+    pub fn within(file: &str, text: &str, path: &[&str], message: impl Into<String>) -> Self {
+        Self::at(file, text, span_of(text, path), message)
+    }
+
+    /// An error in a table that describes a load.
+    pub fn load(file: &str, text: &str, table: &str, error: &LoadError) -> Self {
+        let path: Vec<&str> = std::iter::once(table).chain(error.path.iter().map(String::as_str)).collect();
+        Self::within(file, text, &path, format!("{table}.{error}"))
+    }
+
     /// Adds the nearest of the names that would have been right.
     #[must_use]
     pub fn suggest<'a>(mut self, wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -61,6 +74,24 @@ impl DataError {
         }
         found
     }
+}
+
+/// Where a value stands in a TOML file: as far along its path as there is something.
+fn span_of(text: &str, path: &[&str]) -> Range<usize> {
+    let Ok(document) = DeTable::parse(text) else { return 0..0 };
+    let mut span = 0..0;
+    let mut value: Option<&DeValue<'_>> = None;
+    for part in path {
+        let next = match value {
+            None => document.get_ref().get(*part),
+            Some(DeValue::Table(table)) => table.get(*part),
+            Some(DeValue::Array(list)) => part.parse::<usize>().ok().and_then(|at| list.get(at)),
+            Some(_) => None,
+        };
+        let Some(next) = next else { break };
+        (span, value) = (next.span(), Some(next.get_ref()));
+    }
+    span
 }
 
 impl fmt::Display for DataError {
@@ -114,6 +145,18 @@ mod tests {
         check("srv-goe", Some("srv-geo"));
         check("endpoint", None);
         check("", None);
+    }
+
+    #[test]
+    fn values_are_found_by_their_path() {
+        let text = "a = 1\n[load]\nsteps = [{ at = 1 }, { at = 22 }]\n[load.bursts]\nx = 3\n";
+        let check = |path: &[&str], expect: &str| assert_eq!(&text[span_of(text, path)], expect, "{path:?}");
+        check(&["a"], "1");
+        check(&["load", "steps", "1", "at"], "22");
+        check(&["load", "steps", "0"], "{ at = 1 }");
+        check(&["load", "bursts", "x"], "3");
+        check(&["load", "steps", "7", "at"], "[{ at = 1 }, { at = 22 }]");
+        check(&["nothing"], "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are errors. Whatever refers to something else is a [`Spanned`] text, so that an error can name its line.
 
+use crate::workload::Load;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -18,6 +19,9 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub app: Option<Spanned<App>>,
+    /// Its own load, besides the rate.
+    #[serde(default)]
+    pub load: Load,
     #[serde(default)]
     pub endpoint: Vec<Endpoint>,
     /// Documents by name: a JSON file beside this one.

@@ -7,7 +7,7 @@ use super::{ConnectError, HttpReply, HttpRequest, ProbeReply};
 use crate::app::Endpoint;
 use crate::rng::Key;
 use crate::workload::generator::LoadReport;
-use crate::workload::{Arrivals, Workload};
+use crate::workload::{Profile, Workload};
 use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -143,10 +143,8 @@ pub struct LoadPlan {
     pub port: u16,
     /// Names the randomness of the arrivals.
     pub seed: u64,
-    /// Requests per second.
-    pub rate_per_s: f64,
-    /// Whether arrivals are evenly spaced instead of a Poisson process.
-    pub constant: bool,
+    /// How many requests are due when.
+    pub profile: Profile,
     /// Patience with each request, in microseconds.
     pub timeout_us: u64,
     /// The mix.
@@ -288,8 +286,7 @@ impl LoadPlan {
             host: host.to_owned(),
             port,
             seed,
-            rate_per_s: workload.rate_per_s,
-            constant: workload.arrivals == Arrivals::Constant,
+            profile: workload.profile.clone(),
             timeout_us: micros(PROBE_PATIENCE),
             endpoints: workload.mix.iter().map(of).collect::<Result<_, String>>()?,
         })
@@ -300,6 +297,7 @@ impl LoadPlan {
 mod tests {
     use super::*;
     use crate::app::Catalog;
+    use crate::workload::Arrivals;
 
     struct Canned(Result<(u16, Vec<u8>), String>);
 
@@ -346,7 +344,7 @@ mod tests {
         let catalog = Catalog::embedded();
         let app = catalog.app("hotel-reservation").expect("the app");
         let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
-        let workload = Workload { rate_per_s: 10.0, arrivals: Arrivals::Poisson, mix };
+        let workload = Workload::steady(10.0, Arrivals::Poisson, mix);
         let plan = |seed| LoadPlan::of(&workload, &app.endpoints, ("frontend", 5000), seed).expect("a plan");
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));

@@ -171,6 +171,11 @@ impl Quantity {
         Quantity { nanos: i128::from(n) * 1_000_000, format: Format::DecimalSi }
     }
 
+    /// Billionths, in decimal format: `from_nanos(1500)` is `1500n`.
+    pub fn from_nanos(n: i64) -> Quantity {
+        Quantity { nanos: i128::from(n), format: Format::DecimalSi }
+    }
+
     /// Bytes, in binary format: `from_bytes(1 << 30)` is `1Gi`.
     pub fn from_bytes(n: i64) -> Quantity {
         Quantity { nanos: i128::from(n) * NANO, format: Format::BinarySi }

@@ -11,6 +11,7 @@ pub use registry::{Registry, RegistryError};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::task::{Condition, Expected, Task};
+use crate::workload::Profile;
 use arcstr::ArcStr;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub struct Problem {
     pub condition: Condition,
     /// Seconds between the first observable symptom and the first observation: the bounds of a uniform draw.
     pub delay_s: [f64; 2],
+    /// The load of its episodes; `None` for the application's own.
+    pub load: Option<Profile>,
     /// A digest of the family's file, the application's data apart; a snapshot of another one is refused.
     pub digest: u64,
     /// The family's file: its path and text, from which the problem can be read again.

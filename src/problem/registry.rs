@@ -249,6 +249,14 @@ mod tests {
         check("problems/a.toml", &format!("{family}delay_s = [9, 1]\n{target}"), "delay_s = [9, 1]");
         check("problems/a.toml", &format!("{family}id = \"x\"\n{target}{target}"), "id lacks {number}");
         check("problems/a.toml", "app = \n", "problems/a.toml:1:");
+        let load = |table: &str| format!("{family}\n{target}\n[load]\n{table}");
+        check("problems/a.toml", &load("rate = 5\n"), "problems/a.toml:8:1: unknown field `rate`");
+        check("problems/a.toml", &load("arrivals = \"constnt\"\n"), "did you mean `constant`?");
+        let steps = "steps = [\n  { at_s = 60, rate_per_s = 5 },\n  { at_s = 30, rate_per_s = 9 },\n]\n";
+        let expected = "problems/a.toml:10:12: load.steps[1].at_s is 30; steps stand in order of time, and the one before is at 60";
+        check("problems/a.toml", &load(steps), expected);
+        check("problems/a.toml", &load("bursts = { every_s = 5, for_s = 1, facto = 2 }\n"), "did you mean `factor`?");
+        check("problems/a.toml", &load("[load.bursts]\nevery_s = 5\nfor_s = 6\nfactor = 2\n"), "a.toml:10:9: load.bursts.for_s is 6");
         check(
             "suites/a.toml",
             "description = \"\"\nproblems = [\"misconfig_app_hotel_res-mitigation-9\"]\n",

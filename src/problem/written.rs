@@ -4,6 +4,7 @@ use super::Problem;
 use crate::app::{Catalog, DataError};
 use crate::fault::Fault;
 use crate::task::{Condition, Expected, Task};
+use crate::workload::Load;
 use arcstr::ArcStr;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ struct Family {
     /// Bounds of the delay between symptom and first observation, in seconds.
     #[serde(default = "usual_delay")]
     delay_s: Spanned<[f64; 2]>,
+    /// The load of its episodes, where it is not the application's own.
+    load: Option<Load>,
     target: Vec<Target>,
 }
 
@@ -96,6 +99,8 @@ pub(super) fn problems(file: &str, text: &str, catalog: &Catalog) -> Result<Vec<
             return Err(error.suggest(endpoint.get_ref(), known));
         }
     }
+    let load = family.load.as_ref().map(|load| load.resolve(app.load.rate_per_s)).transpose();
+    let load = load.map_err(|error| DataError::load(file, text, "load", &error))?;
     let digest = crate::rng::Key::new(0).part(file).part(text).value();
     let source = Arc::new((ArcStr::from(file), ArcStr::from(text)));
     let targets = family.target.iter().enumerate();
@@ -115,6 +120,7 @@ pub(super) fn problems(file: &str, text: &str, catalog: &Catalog) -> Result<Vec<
             expected: target.expected.clone(),
             condition: target.condition.clone(),
             delay_s: [low, high],
+            load: load.clone(),
             digest,
             source: Arc::clone(&source),
         }

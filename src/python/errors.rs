@@ -62,6 +62,7 @@ impl From<ResetError> for Failure {
             ResetError::MissingRights(_) | ResetError::Fault { source: FaultError::MissingRights { .. }, .. } => {
                 MissingRights::new_err(text)
             }
+            ResetError::LoadChoice(_) => InvalidConfig::new_err(text),
             _ => ResetFailed::new_err(text),
         })
     }

@@ -16,7 +16,7 @@ use crate::shell::Shell;
 use crate::task::{Baseline, Check, Grade, Task, grade_answer, grade_mitigation};
 use crate::time::SimTime;
 use crate::tool::grammar::{Call, parse};
-use crate::tool::observation::{OBSERVATION_LIMIT, cut};
+use crate::tool::observation::cut;
 use crate::tool::repeats::{fold, is_repetitive};
 use crate::tool::shell_tool::workstation;
 use crate::tool::table::{self, Reply, Tool, ToolContext};
@@ -169,9 +169,10 @@ impl Episode {
         self.info.step += 1;
         self.info.valid_action = valid;
         let truncated = self.info.step >= self.options.max_steps;
+        let limit = self.options.observation_limit as usize;
         let (observation, end) = match reply {
-            Reply::Observation(text) if truncated => (cut(&text, OBSERVATION_LIMIT), Some(("max_steps", no_submission()))),
-            Reply::Observation(text) => (cut(&text, OBSERVATION_LIMIT), None),
+            Reply::Observation(text) if truncated => (cut(&text, limit), Some(("max_steps", no_submission()))),
+            Reply::Observation(text) => (cut(&text, limit), None),
             Reply::Submission(answer) => {
                 ("Your solution was submitted; the episode is over.".to_owned(), Some(("submitted", self.grade(&answer))))
             }
@@ -217,12 +218,12 @@ impl Episode {
         let folds = match call.name.as_str() {
             "get_logs" => true,
             "exec_shell" => {
-                call.args.first().into_iter().chain(call.kwargs.iter().map(|(_, value)| value)).any(|a| is_repetitive(a.text()))
+                call.args.first().into_iter().chain(call.kwargs.iter().map(|(_, value)| value)).any(|a| is_repetitive(a.text(), dialect))
             }
             _ => false,
         };
         match table::run(&tools, &call, &mut context) {
-            Ok(Reply::Observation(text)) if folds => (Reply::Observation(fold(&text, self.options.log_trim as usize)), true),
+            Ok(Reply::Observation(text)) if folds => (Reply::Observation(fold(&text, self.options.log_trim as usize, dialect)), true),
             Ok(reply) => (reply, true),
             Err(text) => (Reply::Observation(text), false),
         }

@@ -11,7 +11,7 @@ use crate::object::resource;
 use crate::problem::{Problem, Registry};
 use crate::rng::Key;
 use crate::task::Baseline;
-use crate::workload::{Arrivals, Workload};
+use crate::workload::{LoadError, Workload};
 use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,9 @@ pub enum ResetError {
     /// The load could not be started.
     #[error("the load could not be started: {0}")]
     Load(#[from] WorkloadError),
+    /// The load that was asked for cannot be.
+    #[error("load_rps.{0}")]
+    LoadChoice(#[from] LoadError),
     /// The application was not healthy before the fault.
     #[error("the baseline of {app} is not healthy: {why}")]
     Baseline {
@@ -118,7 +121,7 @@ pub(super) fn begin(
     let mut stage = worlds.stage(registry, problem, options, seed)?;
     let (cluster, problem) = (&mut *stage.cluster, stage.problem.clone());
     let app = &problem.app;
-    let load = changed_load(app, options);
+    let load = changed_load(&problem, options)?;
     if let Some(load) = &load {
         cluster.drive(&app.namespace, load.as_ref())?;
     }
@@ -139,10 +142,10 @@ pub(super) fn begin(
 }
 
 /// The load to drive instead of the application's own, which the baseline is already under; `Some(None)` for none.
-fn changed_load(app: &App, options: &Options) -> Option<Option<Workload>> {
-    let rate = options.load_rps?;
-    let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
-    Some((rate > 0.0).then_some(Workload { rate_per_s: rate, arrivals: Arrivals::Poisson, mix }))
+fn changed_load(problem: &Problem, options: &Options) -> Result<Option<Option<Workload>>, ResetError> {
+    let chosen = options.load_rps.as_ref().map(|load| load.profile(problem)).transpose()?;
+    let changed = chosen.or_else(|| problem.load.clone());
+    Ok(changed.map(|profile| (profile.peak() > 0.0).then(|| problem.app.under(profile))))
 }
 
 /// Injects, proves that it took effect, and waits until users notice.

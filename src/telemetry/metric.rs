@@ -40,6 +40,7 @@ pub const CONTAINER_METRICS: &[&str] = &[
     "container_spec_memory_limit_bytes",
     "container_spec_cpu_shares",
     "container_threads",
+    "container_threads_max",
     "container_network_receive_errors_total",
     "container_network_receive_packets_dropped_total",
     "container_network_receive_packets_total",

@@ -3,11 +3,12 @@
 //! Folders, columns and texts are AIOpsLab's. Where several containers of a pod have series, the container stands behind the pod in
 //! `cmdb_id`; what programs count themselves is in a folder `application`.
 
+use super::csv::{quoted, table};
+use super::grammar::Dialect;
 use super::table::{Reply, ToolContext};
-use super::traces::{quoted, table};
+use super::window::{self, Window};
 use crate::cluster::{MetricsQuery, TelemetryQuery, TelemetryReply};
 use crate::object::Json;
-use crate::shell::vfs::normal;
 use crate::shell::{HOME, Vfs};
 use crate::telemetry::{APPLICATION_METRICS, CONTAINER_METRICS, POD_METRICS, Series};
 use std::collections::BTreeMap;
@@ -16,29 +17,40 @@ use std::time::Duration;
 /// From one sample to the next, as AIOpsLab asks.
 const STEP: Duration = Duration::from_secs(15);
 
-/// Samples of one series, at most: two hours.
-const LIMIT: usize = 480;
+/// Minutes that are exported at most, the latest ones.
+const MINUTES: u64 = 120;
+
+/// Samples of one series, at most: as many as these minutes have, both ends included.
+const LIMIT: usize = 481;
 
 /// The handler of `get_metrics`.
 pub fn get_metrics(context: &mut ToolContext<'_>, arguments: &[Json]) -> Reply {
-    let namespace = arguments.first().map_or("", Json::text);
-    let minutes = arguments.get(1).and_then(Json::as_i64).unwrap_or(5).clamp(0, 60 * 24 * 365);
-    let now = context.cluster.now();
+    let window = match Window::of(context, arguments) {
+        Ok(window) => window,
+        Err(why) => return Reply::Observation(why),
+    };
+    let now = window.until;
     let names = CONTAINER_METRICS.iter().chain(POD_METRICS).chain(APPLICATION_METRICS).filter(|name| !name.ends_with("_bucket"));
     let query = MetricsQuery {
-        namespace: namespace.into(),
+        namespace: window.namespace.as_str().into(),
         names: names.map(|name| (*name).into()).collect(),
-        since: now - Duration::from_secs(minutes.unsigned_abs() * 60),
+        since: window.since,
         until: now,
         step: STEP,
         limit: LIMIT,
     };
     let text = match context.cluster.telemetry(context.who, &TelemetryQuery::Metrics(query)) {
+        Ok(TelemetryReply::Metrics(series)) if series.is_empty() => {
+            format!("Error: there are no metrics of namespace \"{}\" in the last {} minutes.", window.namespace, window.minutes())
+        }
         Ok(TelemetryReply::Metrics(series)) => {
             let folder = format!("{HOME}/metrics_output/metric_{}", now.timestamp().strftime("%Y%m%d_%H%M%S"));
-            match export(&mut context.shell.files, &folder, &series) {
-                Some(tree) => format!("Metrics data exported to directory: {folder}\n{tree}"),
-                None => format!("Error: cannot write {folder}"),
+            let more =
+                if window.minutes() > MINUTES { format!("(the last {MINUTES} minutes of {})\n", window.minutes()) } else { String::new() };
+            let istio = context.dialect == Dialect::Strict;
+            match export(&mut context.shell.files, &folder, &series, istio) {
+                Some(tree) => format!("Metrics data exported to directory: {folder}\n{tree}{more}"),
+                None => format!("Error: cannot write {folder}: no space left on device"),
             }
         }
         Ok(_) => "Error: no metrics".to_owned(),
@@ -49,16 +61,11 @@ pub fn get_metrics(context: &mut ToolContext<'_>, arguments: &[Json]) -> Reply {
 
 /// The handler of `read_metrics`.
 pub fn read_metrics(context: &mut ToolContext<'_>, arguments: &[Json]) -> Reply {
-    let path = arguments.first().map_or("", Json::text);
-    let text = match context.shell.files.read(&normal(HOME, path)) {
-        Err(_) => format!("error: Metrics file '{path}' not found."),
-        Ok(content) => table(&String::from_utf8_lossy(&content)).unwrap_or_else(|why| format!("Failed to read metrics: {why}")),
-    };
-    Reply::Observation(text)
+    Reply::Observation(window::read(context, arguments.first().map_or("", Json::text), "Metrics", table))
 }
 
-/// Writes one file a metric; returns the tree of what was written.
-fn export(files: &mut Vfs, folder: &str, series: &[Series]) -> Option<String> {
+/// Writes one file a metric, and the folder for a mesh's that AIOpsLab always makes and leaves empty; returns the tree of what was written.
+fn export(files: &mut Vfs, folder: &str, series: &[Series], istio: bool) -> Option<String> {
     let mut written: BTreeMap<(&str, &str), String> = BTreeMap::new();
     for series in series {
         let part = if APPLICATION_METRICS.contains(&series.name.as_str()) { "application" } else { "container" };
@@ -79,6 +86,10 @@ fn export(files: &mut Vfs, folder: &str, series: &[Series]) -> Option<String> {
         }
         files.write(&format!("{folder}/{part}/kpi_{name}.csv"), text.as_bytes()).ok()?;
         tree.push_str(&format!("        kpi_{name}.csv\n"));
+    }
+    if istio {
+        files.make_folder(&format!("{folder}/istio"), true).ok()?;
+        tree.push_str("    istio/\n");
     }
     Some(tree)
 }

@@ -3,10 +3,12 @@
 pub mod grammar;
 pub mod table;
 
+mod csv;
 pub mod logs;
 pub mod metrics;
 pub mod shell_tool;
 pub mod traces;
+mod window;
 
 pub mod observation;
 pub mod prompt;

@@ -6,6 +6,8 @@
 //!
 //! * Poisson: each share is a Poisson process of its own (thinning). Time is cut into cells whose counts split binomially into
 //!   their halves; a cell with one arrival places it.
+//!   A stream whose rate changes keeps its key, and so the cells and places of its arrivals: of two processes of one key, either shows an
+//!   arrival of a cell that they share at the same instant, so windows that do not overlap never show one twice.
 //! * Constant: arrivals are evenly spaced ticks. Which share a tick belongs to follows a Weyl sequence (multiples of the golden
 //!   ratio, modulo one), so every share is spread as evenly as it can be; the next tick of a share and the ticks of a share in a
 //!   window have closed solutions of Euclid's kind.
@@ -28,6 +30,9 @@ pub struct Process {
     pub origin: SimTime,
     /// Arrivals of the whole stream, in millionths per second.
     pub rate_micro: u64,
+    /// Arrivals that a constant stream has had by now beyond those of this rate since its origin, in units of 10^-15 of one: what it keeps
+    /// of its count, and of where it stands between two arrivals, when its rate changes. 0 for a rate that it always had.
+    pub ahead: i128,
     /// The share, from and up to, in units of 1/[`WHOLE`].
     pub share: (u64, u64),
 }
@@ -84,15 +89,17 @@ impl Process {
     /// Ticks whose time lies in `from..until`.
     fn ticks(&self, from: SimTime, until: SimTime) -> (u64, u64) {
         let index = |t: SimTime| {
-            let nanos = u128::from(t.as_nanos().saturating_sub(self.origin.as_nanos()));
-            u64::try_from((nanos * u128::from(self.rate_micro)).div_ceil(TICK_UNIT)).unwrap_or(u64::MAX)
+            let nanos = i128::from(t.as_nanos().saturating_sub(self.origin.as_nanos()));
+            let arrived = self.ahead.saturating_add(nanos * i128::from(self.rate_micro));
+            u64::try_from(arrived.max(0).unsigned_abs().div_ceil(TICK_UNIT)).unwrap_or(u64::MAX)
         };
         let first = index(from);
         (first, index(until).max(first))
     }
 
     fn tick_time(&self, tick: u64) -> SimTime {
-        let nanos = u128::from(tick) * TICK_UNIT / u128::from(self.rate_micro.max(1));
+        let missing = (u128::from(tick) * TICK_UNIT).saturating_add_signed(self.ahead.saturating_neg());
+        let nanos = missing / u128::from(self.rate_micro.max(1));
         self.origin + std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
@@ -385,7 +392,7 @@ mod tests {
     fn process(arrivals: Arrivals, key: u64, rate: u64, share: (f64, f64)) -> Process {
         let bound = |x: f64| (x * WHOLE as f64) as u64;
         let share = (bound(share.0), bound(share.1));
-        Process { arrivals, key, origin: SimTime::from_secs(1_000), rate_micro: rate * 1_000_000, share }
+        Process { arrivals, key, origin: SimTime::from_secs(1_000), rate_micro: rate * 1_000_000, ahead: 0, share }
     }
 
     fn after(secs: f64) -> SimTime {

@@ -4,7 +4,7 @@
 //! the instant at which a request was due ("corrected for coordinated omission"), so a stall of the application is seen by every request
 //! that fell into it.
 
-use super::{Arrival, Arrivals, Process, WHOLE};
+use super::{Arrival, Arrivals, Pace, Process, Profile, WHOLE, micro};
 use crate::rng::Key;
 use crate::time::SimTime;
 use serde::{Deserialize, Serialize};
@@ -34,33 +34,65 @@ pub struct Due {
     pub index: u64,
 }
 
-/// The requests of a load, in order of time; endless unless its rate is zero.
+/// The requests of a load, in order of time; endless unless nothing comes any more.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    shares: Vec<Process>,
+    profile: Profile,
+    pace: Pace,
+    /// Key and share of each endpoint.
+    shares: Vec<(u64, (u64, u64))>,
     until: SimTime,
     due: VecDeque<Due>,
 }
 
 impl Schedule {
-    /// The schedule of a rate and a mix of weights. Each endpoint is a share of one stream of arrivals.
-    pub fn new(key: Key, rate_per_s: f64, arrivals: Arrivals, weights: &[f64]) -> Schedule {
+    /// The schedule of a profile and a mix of weights. Each endpoint is a share of one stream of arrivals.
+    pub fn new(key: Key, profile: &Profile, weights: &[f64]) -> Schedule {
         let total: f64 = weights.iter().filter(|w| **w > 0.0).sum();
-        let rate_micro = if rate_per_s.is_finite() && total > 0.0 { (rate_per_s.max(0.0) * 1e6).round() as u64 } else { 0 };
         let (mut shares, mut from) = (Vec::with_capacity(weights.len()), 0.0);
         for (at, weight) in weights.iter().enumerate() {
             let until: f64 = from + if *weight > 0.0 { weight / total } else { 0.0 };
             let bound = |share: f64| (share.clamp(0.0, 1.0) * WHOLE as f64).round() as u64;
-            let key = match arrivals {
+            let key = match profile.arrivals {
                 // Evenly spaced arrivals are ticks of one stream, which its shares divide.
                 Arrivals::Constant => key.clone().part("arrivals"),
                 Arrivals::Poisson => key.clone().part("arrivals").number(at as u64),
             };
-            let share = (bound(from), bound(until));
-            shares.push(Process { arrivals, key: key.value(), origin: SimTime::ZERO, rate_micro, share });
+            shares.push((key.value(), (bound(from), bound(until))));
             from = until;
         }
-        Schedule { shares, until: SimTime::ZERO, due: VecDeque::new() }
+        Schedule { pace: profile.start(), profile: profile.clone(), shares, until: SimTime::ZERO, due: VecDeque::new() }
+    }
+
+    /// The arrivals of an endpoint at the present pace.
+    fn process(&self, (key, share): (u64, (u64, u64))) -> Process {
+        let (arrivals, ahead) = (self.profile.arrivals, self.pace.ahead);
+        Process { arrivals, key, origin: SimTime::ZERO, rate_micro: micro(self.pace.rate_per_s), ahead, share }
+    }
+
+    /// Enumerates the next second, or as much of it as has one rate; whether anything can come after it.
+    fn enumerate(&mut self) -> bool {
+        let end = self.pace.until.map(|until| SimTime::ZERO + until);
+        if end.is_some_and(|end| end <= self.until)
+            && let Some(next) = self.profile.after(&self.pace)
+        {
+            self.pace = next;
+            return true;
+        }
+        let (from, idle) = (self.until, micro(self.pace.rate_per_s) == 0);
+        self.until = match end {
+            Some(end) if idle => end,
+            None if idle => return false,
+            end => end.map_or(from + WINDOW, |end| end.min(from + WINDOW)),
+        };
+        let of = |(endpoint, share): (usize, &(u64, (u64, u64)))| -> Vec<Due> {
+            let process = self.process(*share);
+            process.window(from, self.until, false).map(|Arrival { at, id }| Due { at, endpoint, index: id }).collect()
+        };
+        let mut all: Vec<Due> = self.shares.iter().enumerate().flat_map(of).collect();
+        all.sort_by_key(|due| (due.at, due.endpoint, due.index));
+        self.due = all.into();
+        true
     }
 }
 
@@ -68,18 +100,13 @@ impl Iterator for Schedule {
     type Item = Due;
 
     fn next(&mut self) -> Option<Due> {
-        if self.shares.iter().all(|share| share.rate_micro == 0 || share.share.0 == share.share.1) {
+        if self.shares.iter().all(|(_, share)| share.0 == share.1) || !self.profile.peak().is_finite() || micro(self.profile.peak()) == 0 {
             return None;
         }
         while self.due.is_empty() {
-            let (from, until) = (self.until, self.until + WINDOW);
-            let of = |(endpoint, share): (usize, &Process)| -> Vec<Due> {
-                share.window(from, until, false).map(|Arrival { at, id }| Due { at, endpoint, index: id }).collect()
-            };
-            let mut all: Vec<Due> = self.shares.iter().enumerate().flat_map(of).collect();
-            all.sort_by_key(|due| (due.at, due.endpoint, due.index));
-            self.due = all.into();
-            self.until = until;
+            if !self.enumerate() {
+                return None;
+            }
         }
         self.due.pop_front()
     }
@@ -282,7 +309,7 @@ mod tests {
 
     fn first(seconds: u64, key: u64, rate: f64, arrivals: Arrivals, weights: &[f64]) -> Vec<Due> {
         let end = SimTime::from_secs(seconds);
-        Schedule::new(Key::new(key), rate, arrivals, weights).take_while(|due| due.at < end).collect()
+        Schedule::new(Key::new(key), &Profile::steady(rate, arrivals), weights).take_while(|due| due.at < end).collect()
     }
 
     #[test]
@@ -316,10 +343,38 @@ mod tests {
 
     #[test]
     fn no_rate_and_no_weight_send_nothing() {
-        assert_eq!(Schedule::new(Key::new(1), 0.0, Arrivals::Poisson, &[1.0]).next(), None);
-        assert_eq!(Schedule::new(Key::new(1), 5.0, Arrivals::Constant, &[]).next(), None);
-        assert_eq!(Schedule::new(Key::new(1), f64::NAN, Arrivals::Constant, &[1.0]).next(), None);
+        let none = |rate, arrivals, weights: &[f64]| {
+            assert_eq!(Schedule::new(Key::new(1), &Profile::steady(rate, arrivals), weights).next(), None);
+        };
+        none(0.0, Arrivals::Poisson, &[1.0]);
+        none(5.0, Arrivals::Constant, &[]);
+        none(f64::NAN, Arrivals::Constant, &[1.0]);
         assert!(first(30, 1, 5.0, Arrivals::Poisson, &[0.0, 1.0]).iter().all(|due| due.endpoint == 1));
+    }
+
+    #[test]
+    fn steps_and_bursts_are_followed() {
+        use crate::workload::{Bursts, Height, Step};
+        let step = |at, rate_per_s| Step { at: Duration::from_secs(at), rate_per_s };
+        let secs = Duration::from_secs;
+        let bursts = Bursts { first: secs(30), every: secs(30), lasts: secs(5), height: Height::Rate(100.0) };
+        let steps = vec![step(10, 0.0), step(20, 50.0), step(60, 0.5)];
+        for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+            let profile = Profile { steps: steps.clone(), bursts: Some(bursts), ..Profile::steady(20.0, arrivals) };
+            let due: Vec<Due> = Schedule::new(Key::new(3), &profile, &[1.0]).take_while(|due| due.at < SimTime::from_secs(90)).collect();
+            let count = |from: u64, until: u64| {
+                due.iter().filter(|d| (SimTime::from_secs(from)..SimTime::from_secs(until)).contains(&d.at)).count()
+            };
+            let stretches = [(0, 10, 200), (10, 20, 0), (20, 30, 500), (30, 35, 500), (35, 60, 1250), (60, 65, 500), (65, 90, 12)];
+            for (from, until, expect) in stretches {
+                let found = count(from, until) as f64;
+                let spread = if arrivals == Arrivals::Constant { 1.0 } else { 5.0 * f64::from(expect).sqrt() };
+                assert!((found - f64::from(expect)).abs() <= spread, "{found} in {from}..{until} instead of {expect}");
+            }
+            assert!(due.windows(2).all(|pair| pair[0].at <= pair[1].at && pair[0].index != pair[1].index));
+        }
+        let over = Profile { steps: vec![step(10, 0.0)], ..Profile::steady(20.0, Arrivals::Constant) };
+        assert_eq!(Schedule::new(Key::new(3), &over, &[1.0]).count(), 200, "nothing comes any more");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use aiopslab::cluster::{ApiRequest, Cluster, Identity, LogQuery, TelemetryQuery}
 use aiopslab::object;
 use aiopslab::object::{Json, Object};
 use aiopslab::time::SimTime;
-use aiopslab::workload::{Arrivals, Workload};
+use aiopslab::workload::{Arrivals, Profile};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,9 +80,13 @@ impl Hotel {
 
     /// Puts the application's own mix on it.
     pub fn drive(&mut self, rate_per_s: f64, arrivals: Arrivals) {
-        let app = Catalog::embedded().app("hotel-reservation").expect("embedded").clone();
-        let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
-        self.cluster.drive(NS, Some(&Workload { rate_per_s, arrivals, mix })).expect("driven");
+        self.follow(Profile::steady(rate_per_s, arrivals));
+    }
+
+    /// Puts the application's own mix on it, as much as a profile says.
+    pub fn follow(&mut self, profile: Profile) {
+        let workload = Catalog::embedded().app("hotel-reservation").expect("embedded").under(profile);
+        self.cluster.drive(NS, Some(&workload)).expect("driven");
     }
 
     /// The pod of a service, if there is one.

@@ -4,6 +4,7 @@ use crate::testbed_fixture::until;
 use aiopslab::cluster::outpost::{Door, LoadPlan, Outpost, TOKEN_HEADER, Target};
 use aiopslab::cluster::{ConnectError, HttpRequest};
 use aiopslab::testbed::{Names, outpost};
+use aiopslab::workload::{Arrivals, Profile};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -109,8 +110,7 @@ fn probes_and_loads_count_what_users_meet() {
         host: "shop".into(),
         port: server(FINE),
         seed: 1,
-        rate_per_s: 200.0,
-        constant: false,
+        profile: Profile::steady(200.0, Arrivals::Poisson),
         timeout_us: 1_000_000,
         endpoints: vec![endpoint("GET /a"), endpoint("GET /b")],
     };

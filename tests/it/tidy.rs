@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Layers, lowest first; a module may use `crate::` paths of its own layer's module or of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["time", "rng", "ids"],
-    &["object"],
-    &["app", "workload", "telemetry"],
+    &["object", "workload"],
+    &["app", "telemetry"],
     &["shell", "cluster"],
     &["cluster::client", "cluster::environment", "cluster::live", "cluster::outpost", "cluster::sim"],
     &["fault", "tool"],

@@ -8,6 +8,7 @@ use super::super::template::Template;
 use super::super::written;
 use super::{DataFile, Source};
 use crate::object::Json;
+use crate::workload::Profile;
 use arcstr::ArcStr;
 use std::sync::Arc;
 
@@ -50,12 +51,25 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
         operations: app.operations.iter().map(ArcStr::from).collect(),
         entry: Entry { service: app.entry.service.as_ref().as_str().into(), port: app.entry.port },
         endpoints: source.file.endpoint.iter().map(|e| endpoint(source, e)).collect::<Result<_, _>>()?,
-        rate_per_s: app.rate_per_s,
+        load: load(source, app)?,
         first: app.first.iter().map(|name| name.as_ref().as_str().into()).collect(),
         stores: source.file.store.iter().map(store).collect(),
         manifests: order(manifests),
         strict_manifests: order(strict_manifests),
         documents: documents.clone(),
+    })
+}
+
+/// How many requests come when.
+fn load(source: &Source<'_>, app: &written::App) -> Result<Profile, DataError> {
+    let written = &source.file.load;
+    if written.rate_per_s.is_some() {
+        let message = "the usual rate stands in [app] rate_per_s";
+        return Err(DataError::within(source.path, source.text, &["load", "rate_per_s"], message));
+    }
+    written.resolve(app.rate_per_s).map_err(|error| {
+        let table = if error.path == ["rate_per_s"] { "app" } else { "load" };
+        DataError::load(source.path, source.text, table, &error)
     })
 }
 

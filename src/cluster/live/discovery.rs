@@ -49,12 +49,15 @@ fn group(group: &Json) -> Vec<ResourceRef> {
 
 fn resource_type(group: &str, version: &str, resource: &Json) -> ResourceType {
     let texts = |field: &str| resource.get(field).items().iter().map(|text| text.text().to_owned()).collect();
+    let kind = resource.at(&["responseKind", "kind"]).text();
+    // Servers that name none, such as metrics-server, mean the kind.
+    let singular = Some(resource.get("singularResource").text()).filter(|name| !name.is_empty());
     ResourceType {
         group: group.to_owned(),
         version: version.to_owned(),
-        kind: resource.at(&["responseKind", "kind"]).text().to_owned(),
+        kind: kind.to_owned(),
         plural: resource.get("resource").text().to_owned(),
-        singular: resource.get("singularResource").text().to_owned(),
+        singular: singular.map_or_else(|| kind.to_lowercase(), str::to_owned),
         short_names: texts("shortNames"),
         namespaced: resource.get("scope").text() == "Namespaced",
         categories: texts("categories"),

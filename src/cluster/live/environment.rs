@@ -11,7 +11,6 @@ use crate::cluster::environment::{
 use crate::cluster::{ApiRequest, Cluster, Identity};
 use crate::object;
 use crate::object::{Json, Object, resource};
-use crate::workload::{Arrivals, Workload};
 use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,8 +109,7 @@ impl Environment {
         }
         let journal = Journal::open(&mut self.cluster, &self.place).map_err(EnvironmentError::api("opening the journal"))?;
         let mut episode = Journaled::new(self.cluster.clone(), self.place.clone(), journal);
-        let mix = self.app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
-        let load = Workload { rate_per_s: self.app.rate_per_s, arrivals: Arrivals::Poisson, mix };
+        let load = self.app.workload();
         let no_load = |error: crate::cluster::WorkloadError| EnvironmentError::NotReady {
             namespace: self.place.namespace.to_string(),
             seconds: 0,

@@ -10,7 +10,7 @@ use crate::app::{App, Catalog};
 use crate::cluster::deploy::deploy;
 use crate::cluster::{ApiError, Cluster};
 use crate::time::SimTime;
-use crate::workload::{Arrivals, Workload};
+use crate::workload::Workload;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,18 +69,21 @@ pub fn baseline(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<
 fn build(catalog: &Arc<Catalog>, app: &Arc<App>, strict: bool) -> Result<World, ApiError> {
     let mut world = World::new(SETTLED_AT - AGE - BUILD, 0, catalog.clone());
     api::bootstrap::bootstrap(&mut world)?;
+    api::bootstrap::resource_metrics(&mut world)?;
     let settled = world.now + Duration::from_secs(60);
     world.run_until(settled);
     preload(&mut world, app);
     let mut cluster = SimCluster::new(world);
     deploy(&mut cluster, app, strict)?;
     api::bootstrap::grant(&mut cluster.world, &app.namespace)?;
-    drive(&mut cluster, app)?;
+    // Steps and bursts begin with an episode.
+    let load = app.workload();
+    drive(&mut cluster, app, &Workload::steady(load.profile.rate_per_s, load.profile.arrivals, load.mix.clone()))?;
     cluster.world.run_until(SETTLED_AT);
     controllers::events::sweep(&mut cluster.world);
     cluster.world.run_until(SETTLED_AT);
     // The regime in which episodes begin, with caches as they are now.
-    drive(&mut cluster, app)?;
+    drive(&mut cluster, app, &load)?;
     Ok(cluster.world)
 }
 
@@ -108,16 +111,14 @@ pub fn fork(settled: &Settled, app: &App, seed: u64) -> Result<World, ApiError> 
         return Ok(world);
     }
     let mut cluster = SimCluster::new(world);
-    drive(&mut cluster, app)?;
+    drive(&mut cluster, app, &app.workload())?;
     Ok(cluster.world)
 }
 
-/// Puts the application under its own load.
-fn drive(cluster: &mut SimCluster, app: &App) -> Result<(), ApiError> {
-    let mix = app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
-    let load = Workload { rate_per_s: app.rate_per_s, arrivals: Arrivals::Poisson, mix };
+/// Puts the application under a load.
+fn drive(cluster: &mut SimCluster, app: &App, load: &Workload) -> Result<(), ApiError> {
     let refused = |error: crate::cluster::WorkloadError| ApiError::new(500, "InternalError", error.to_string());
-    cluster.drive(&app.namespace, Some(&load)).map_err(refused)
+    cluster.drive(&app.namespace, Some(load)).map_err(refused)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::world::World;
 use crate::app::{App, Endpoint};
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
-use crate::workload::{Arrival, Arrivals, Process, WHOLE, Workload};
+use crate::workload::{Arrival, Arrivals, Pace, Process, WHOLE, Workload, micro};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,11 +67,11 @@ pub struct Flow {
     pub process: Process,
 }
 
-/// Requests per second of each endpoint of a workload.
-pub(super) fn rates(workload: &Workload) -> Vec<f64> {
+/// Requests per second of each endpoint of a workload that has this rate.
+pub(super) fn rates(workload: &Workload, rate_per_s: f64) -> Vec<f64> {
     let total: f64 = workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
     let share = |weight: f64| if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
-    workload.mix.iter().map(|(_, weight)| share(*weight) * workload.rate_per_s).collect()
+    workload.mix.iter().map(|(_, weight)| share(*weight) * rate_per_s).collect()
 }
 
 /// What a regime is made of.
@@ -79,6 +79,7 @@ pub(super) struct Making<'a> {
     pub namespace: &'a ArcStr,
     pub app: &'a Arc<App>,
     pub workload: &'a Workload,
+    pub pace: Pace,
     /// Names the arrivals' randomness, and when they began.
     pub stream: (u64, SimTime),
     pub graph: Arc<Graph>,
@@ -89,7 +90,7 @@ pub(super) struct Making<'a> {
 impl Making<'_> {
     /// The regime's plan.
     pub fn plan(mut self) -> Plan {
-        let rates = rates(self.workload);
+        let rates = rates(self.workload, self.pace.rate_per_s);
         let endpoints = self.workload.mix.iter().filter_map(|(name, _)| self.app.endpoint(name).cloned()).collect();
         let load = self.system.load.clone();
         let pressure = Arc::new(Pressure::of(&self.network, &load));
@@ -107,7 +108,7 @@ impl Making<'_> {
     fn flows(&self) -> Vec<Flow> {
         let total: f64 = self.workload.mix.iter().map(|(_, weight)| weight.max(0.0)).sum();
         let bound = |share: f64| libm::round(share.clamp(0.0, 1.0) * WHOLE as f64) as u64;
-        let rate_micro = libm::round(self.workload.rate_per_s.max(0.0) * 1e6) as u64;
+        let (rate_micro, ahead) = (micro(self.pace.rate_per_s), self.pace.ahead);
         let (mut flows, mut done) = (Vec::new(), 0.0);
         for (at, (entry, (name, weight))) in self.graph.entries.iter().zip(&self.workload.mix).enumerate() {
             let share = if total > 0.0 { weight.max(0.0) / total } else { 0.0 };
@@ -116,8 +117,9 @@ impl Making<'_> {
             let in_time = entry.dist.iter().map(|(outcome, p)| (outcome, p * (1.0 - late)));
             for (outcome, p) in in_time.chain((late > 0.0).then_some((self.graph.given_up(), late))) {
                 let until = from + share * p;
-                let (arrivals, origin) = (self.workload.arrivals, self.stream.1);
-                let process = Process { arrivals, key: self.key(name, outcome), origin, rate_micro, share: (bound(from), bound(until)) };
+                let (arrivals, origin) = (self.workload.profile.arrivals, self.stream.1);
+                let (key, share) = (self.key(name, outcome), (bound(from), bound(until)));
+                let process = Process { arrivals, key, origin, rate_micro, ahead, share };
                 let lost = if outcome == self.graph.given_up() { lost } else { 0.0 };
                 flows.push(Flow { entry: at, outcome, lost, process });
                 from = until;
@@ -137,7 +139,7 @@ impl Making<'_> {
     }
 
     fn key(&self, name: &ArcStr, outcome: Outcome) -> u64 {
-        match self.workload.arrivals {
+        match self.workload.profile.arrivals {
             Arrivals::Constant => self.stream.0,
             Arrivals::Poisson => {
                 let end = self.graph.end(outcome);

@@ -7,6 +7,9 @@
 //! A request that makes a process end is the one thing that load does to the cluster by itself; its instant is known when its
 //! regime starts and is put on the queue.
 //!
+//! A workload whose rate changes is one load with another regime after every change ([`Pace`]); the next change, and no later one, is on
+//! the queue. Arrivals go on in the same stream, so no instant and no request is lost or counted twice.
+//!
 //! How busy processes are follows from the regime's network ([`super::flow`]): in a settled system from its rates alone. Where a backlog
 //! grows or is worked off, the transient is integrated ahead and cut into regimes, each as long as nothing changes noticeably.
 //!
@@ -28,7 +31,7 @@ use crate::app::{App, Endpoint};
 use crate::cluster::WorkloadError;
 use crate::rng::Key as RandomKey;
 use crate::time::SimTime;
-use crate::workload::{Arrival, Workload};
+use crate::workload::{Arrival, Pace, Workload};
 use arcstr::ArcStr;
 use imbl::OrdMap;
 use std::sync::Arc;
@@ -48,6 +51,8 @@ pub struct State {
 struct Load {
     app: Arc<App>,
     workload: Workload,
+    /// The present rate.
+    pace: Pace,
     since: SimTime,
     key: u64,
     /// Where users come in.
@@ -129,11 +134,12 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
     let namespace = ArcStr::from(namespace);
     let graph = Arc::new(resolve(world, &namespace, &app, workload));
     let doors = doors(world, &namespace, &app);
-    let load = Load { app, workload: workload.clone(), since: world.now, key, doors };
-    let network = Arc::new(network_of(world, workload, &graph));
+    let load = Load { app, workload: workload.clone(), pace: workload.profile.start(), since: world.now, key, doors };
+    let network = Arc::new(network_of(world, &load, &graph));
     // What is queued stays queued under another load.
     let left = before.map(|drive| drive.state(world.now).moved(&drive.regime.plan.network, &network));
     let system = System::new(&network.net, left.unwrap_or_else(|| flow::State::idle(&network.net)));
+    expect_change(world, &namespace, &load);
     enter(world, namespace, load, (graph, network), system);
     Ok(())
 }
@@ -152,7 +158,9 @@ pub(super) fn rekey(world: &mut World) {
         let doors = doors(world, &namespace, &drive.load.app);
         let plan = &drive.regime.plan;
         let parts = (plan.resolved.clone(), plan.network.clone());
-        enter(world, namespace, Load { since: world.now, key, doors, ..drive.load }, parts, drive.system);
+        let load = Load { since: world.now, key, doors, ..drive.load };
+        expect_change(world, &namespace, &load);
+        enter(world, namespace, load, parts, drive.system);
     }
 }
 
@@ -174,25 +182,52 @@ pub(super) fn reconsider(world: &mut World, anew: bool) {
         }
         close(world, &drive);
         let graph = Arc::new(graph);
-        let network = Arc::new(network_of(world, &drive.load.workload, &graph));
-        let state = drive.state(world.now).moved(&drive.regime.plan.network, &network);
-        let system = System::new(&network.net, state);
-        enter(world, namespace, Load { doors, ..drive.load }, (graph, network), system);
+        change(world, namespace, &drive, Load { doors, ..drive.load.clone() }, graph);
     }
 }
 
+/// Goes on with other calls or another rate: what is queued stays queued.
+fn change(world: &mut World, namespace: ArcStr, drive: &Drive, load: Load, graph: Arc<Graph>) {
+    let network = Arc::new(network_of(world, &load, &graph));
+    let state = drive.state(world.now).moved(&drive.regime.plan.network, &network);
+    let system = System::new(&network.net, state);
+    enter(world, namespace, load, (graph, network), system);
+}
+
+/// Puts the next change of a load's rate on the queue.
+fn expect_change(world: &mut World, namespace: &ArcStr, load: &Load) {
+    if let Some(until) = load.pace.until {
+        let work = super::network::Work::Pace { namespace: namespace.clone(), load: load.key };
+        world.schedule(load.since + until, Event::Network(work));
+    }
+}
+
+/// The rate of a load changes, unless that load is over.
+pub(super) fn next_pace(world: &mut World, namespace: &str, key: u64) {
+    let Some(drive) = world.traffic.drives.get(namespace).filter(|drive| drive.load.key == key).cloned() else { return };
+    let is_due = drive.load.pace.until.is_some_and(|until| drive.load.since + until <= world.now);
+    let Some(pace) = drive.load.workload.profile.after(&drive.load.pace).filter(|_| is_due) else { return };
+    let namespace = drive.regime.plan.namespace.clone();
+    close(world, &drive);
+    let load = Load { pace, ..drive.load.clone() };
+    expect_change(world, &namespace, &load);
+    // Caches have become warmer meanwhile.
+    let graph = Arc::new(resolve(world, &namespace, &load.app, &load.workload));
+    change(world, namespace, &drive, load, graph);
+}
+
 /// The processes and nodes that a load takes.
-fn network_of(world: &World, workload: &Workload, graph: &Graph) -> Compiled {
-    let rates = rates(workload);
+fn network_of(world: &World, load: &Load, graph: &Graph) -> Compiled {
+    let rates = rates(&load.workload, load.pace.rate_per_s);
     let visits = graph.visits(&rates);
     flow::compile(world, graph, &rates, &visits.vertices)
 }
 
 /// Starts a regime now.
 fn enter(world: &mut World, namespace: ArcStr, load: Load, (graph, network): (Arc<Graph>, Arc<Compiled>), system: System) {
-    let (app, workload, stream) = (&load.app, &load.workload, (load.key, load.since));
+    let (app, workload, pace, stream) = (&load.app, &load.workload, load.pace, (load.key, load.since));
     let next = flow::following(&network.net, &system).map(|(seconds, next)| (Duration::from_secs_f64(seconds), next));
-    let plan = Making { namespace: &namespace, app, workload, stream, graph, network, system: &system }.plan();
+    let plan = Making { namespace: &namespace, app, workload, pace, stream, graph, network, system: &system }.plan();
     let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
     world.history.begin_regime(&namespace, regime.clone());
     if let Some((_, walked)) = first_crash(world.seed, &regime)

@@ -6,7 +6,6 @@ use crate::cluster::outpost::{Fetch, LoadPlan};
 use crate::rng::Key;
 use crate::testbed::Names;
 use crate::time::SimTime;
-use crate::workload::Arrivals;
 use crate::workload::generator::{Ledger, LoadReport, Schedule};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,9 +45,8 @@ impl Load {
 }
 
 async fn drive(plan: Arc<LoadPlan>, names: Names, ledger: Arc<Mutex<Ledger>>, began: Instant) {
-    let arrivals = if plan.constant { Arrivals::Constant } else { Arrivals::Poisson };
     let weights: Vec<f64> = plan.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-    let schedule = Schedule::new(Key::new(plan.seed), plan.rate_per_s, arrivals, &weights);
+    let schedule = Schedule::new(Key::new(plan.seed), &plan.profile, &weights);
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let epoch = SimTime::ZERO;
     for due in schedule {

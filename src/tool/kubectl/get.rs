@@ -175,7 +175,7 @@ fn layout(call: &mut Call<'_, '_>, resource: &ResourceRef, failures: &mut Vec<Fa
         return Layout::BuiltIn { columns: &["NAME", "AGE"], fill: table::name_and_age };
     }
     let built_in = crate::object::resource::builtin_named(&resource.group, &resource.plural);
-    if built_in.is_some() {
+    if built_in.is_some() || resource.group == "metrics.k8s.io" {
         return table::layout_of(resource);
     }
     let definitions = call.mapper().ok().and_then(|mapper| mapper.plural("apiextensions.k8s.io", "customresourcedefinitions"));

@@ -57,8 +57,11 @@ fn list(resource: &ResourceRef, version: &str, mut items: Vec<Json>) -> Json {
     }
     let mut list = object! {
         "apiVersion" => resource.api_version(), "items" => array![], "kind" => format!("{}List", resource.kind),
-        "metadata" => object! { "resourceVersion" => version },
+        "metadata" => object! {},
     };
+    if !version.is_empty() {
+        list.set_at(&["metadata", "resourceVersion"], version);
+    }
     list.set("items", items);
     list
 }

@@ -8,7 +8,7 @@ use super::output::sorting::{Swappable, sort};
 use super::output::tabs::{TABLE, align};
 use crate::cluster::{ApiRequest, Options};
 use crate::object::quantity::Quantity;
-use crate::object::{Json, Object, ResourceRef, Selector};
+use crate::object::{FieldSelector, Json, Object, ResourceRef, Selector};
 use crate::time::SimTime;
 use std::cmp::Ordering;
 
@@ -125,6 +125,9 @@ fn prepare(call: &mut Call<'_, '_>, selectors: &[&'static str], refusal: &str) -
         return Err(format!("only one of NAME or {refusal} can be provided").into());
     }
     Selector::parse(&call.flags.text("selector"))?;
+    if call.flags.knows("field-selector") {
+        FieldSelector::parse(&call.flags.text("field-selector"))?;
+    }
     Ok(name)
 }
 

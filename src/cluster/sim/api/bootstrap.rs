@@ -1,10 +1,12 @@
 //! What a new cluster holds before anyone deploys anything: namespaces, nodes, the policy, the API server's own Service.
 
+use crate::cluster::sim::metrics;
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::cluster::{ApiError, Identity};
 use crate::object::{Json, Map, Object};
 use crate::{array, object};
+use std::sync::Arc;
 
 /// How many nodes there are.
 pub const NODES: u64 = 3;
@@ -315,6 +317,23 @@ pub fn cluster_dns(world: &mut World) -> Result<(), ApiError> {
         },
     };
     put(world, Kind::DEPLOYMENT, SPACE, deployment).map(drop)
+}
+
+/// The resource metrics API and the right to read it, which `view`, `edit` and `admin` take over.
+///
+/// # Errors
+/// Only when the seeds themselves are refused.
+pub fn resource_metrics(world: &mut World) -> Result<(), ApiError> {
+    metrics::server::kinds().into_iter().for_each(|kind| world.store.serve(Arc::new(kind)));
+    let rule = || read_rule("get,list,watch|metrics.k8s.io|pods,nodes");
+    let labels = ["admin", "edit", "view"].map(|role| (format!("rbac.authorization.k8s.io/aggregate-to-{role}"), Json::from("true")));
+    let mut meta = object! { "name" => "system:aggregated-metrics-reader" };
+    meta.set("labels", Json::from(labels.into_iter().map(|(label, value)| (arcstr::ArcStr::from(label), value)).collect::<Map>()));
+    put(world, Kind::CLUSTER_ROLE, "", object! { "metadata" => meta, "rules" => array![rule()] })?;
+    for role in ["admin", "edit", "view"] {
+        world.update(&Key::new(Kind::CLUSTER_ROLE, "", role), |object| object.get_mut("rules").push(rule()))?;
+    }
+    Ok(())
 }
 
 /// How often a Lease is renewed.

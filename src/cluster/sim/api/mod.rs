@@ -24,6 +24,7 @@ pub mod write;
 
 use super::controllers::events;
 use super::kubelet;
+use super::metrics;
 use super::store::{Key, Kind};
 use super::world::World;
 use crate::cluster::{ApiError, ApiReply, ApiRequest, Body, Identity, ReplyBody, Verb};
@@ -44,6 +45,7 @@ pub fn handle(world: &mut World, who: &Identity, request: &ApiRequest) -> Result
         call.notes.warnings.push(text.into());
     }
     let body = match request.verb {
+        _ if call.resource.group == metrics::server::GROUP => metrics::server::answer(world, &call)?,
         Verb::Get => get(world, &call)?,
         Verb::List => list(world, &mut call)?,
         _ if request.options.dry_run => try_write(world, &mut call)?,

@@ -24,6 +24,7 @@ mod volumes;
 
 pub use nodes::{
     NodeSpec, about_node, is_node_running, lease_renewed_at, nodes_with_image, preload, project, register_node, start_node, stop_node,
+    stopped_at,
 };
 pub use pod::{Container, Instance, Pod, Stage};
 pub use probes::ProbeOutcome;

@@ -142,6 +142,11 @@ pub fn is_node_running(world: &World, node: &str) -> bool {
     }
 }
 
+/// When a node's kubelet stopped, while it is stopped.
+pub fn stopped_at(world: &World, node: &str) -> Option<SimTime> {
+    world.kubelet.nodes.get(node)?.stopped_at
+}
+
 /// Stops a node's kubelet; containers go on running.
 pub fn stop_node(world: &mut World, node: &str) {
     let now = world.now;

@@ -88,6 +88,8 @@ fn amounts(place: Place, used: &memory::Memory, threads: f64, instant: SimTime, 
     add("container_memory_cache", pages(used.cache));
     add("container_memory_mapped_file", pages(used.mapped));
     add("container_threads", threads);
+    // Nothing limits them.
+    add("container_threads_max", 0.0);
 }
 
 fn limits(place: Place, subject: &Subject<'_>, instant: SimTime, found: &mut Found<'_>) {

@@ -69,6 +69,13 @@ pub struct Counts {
     flows: Vec<Vec<u64>>,
 }
 
+impl Counts {
+    /// By when.
+    pub fn at(&self) -> SimTime {
+        self.at
+    }
+}
+
 /// The regimes of a namespace.
 pub struct Load<'w> {
     /// Oldest first.

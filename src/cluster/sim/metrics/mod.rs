@@ -8,6 +8,7 @@
 //! * `work`: what one request of a flow does, in expectation; `load`: that times counts of arrivals, by process.
 //! * `cpu`, `memory`, `container`: cAdvisor's series of a container and its pod.
 //! * `requests`: what programs count themselves.
+//! * `server`: metrics-server, which has scrapes of its own.
 //!
 //! Not modelled: scrapes that fail (a stopped kubelet's node keeps its series), cAdvisor's own housekeeping interval and timestamps,
 //! containers of other namespaces than an application's that are asked for by name.
@@ -17,6 +18,7 @@ mod cpu;
 pub mod load;
 mod memory;
 mod requests;
+pub mod server;
 pub mod work;
 
 use super::api::rbac;

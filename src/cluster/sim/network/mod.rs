@@ -88,6 +88,13 @@ pub enum Work {
         /// When the regime began.
         regime: SimTime,
     },
+    /// The rate of a load changes, unless that load is over.
+    Pace {
+        /// The application's namespace.
+        namespace: ArcStr,
+        /// Names the load.
+        load: u64,
+    },
     /// A request made by hand makes a process end.
     End {
         /// The process.
@@ -343,6 +350,7 @@ pub fn handle(world: &mut World, work: Work) {
         Work::End { run, lines, code } => super::programs::crash(world, run, &lines, code),
         Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
         Work::Flow { namespace, regime } => super::traffic::flow_on(world, &namespace, regime),
+        Work::Pace { namespace, load } => super::traffic::next_pace(world, &namespace, load),
     }
 }
 

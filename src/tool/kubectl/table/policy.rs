@@ -1,6 +1,7 @@
-//! Tables of rules: rights, budgets, quotas, admission, priorities, autoscaling.
+//! Tables of rules and measures: rights, budgets, quotas, admission, priorities, autoscaling, resource metrics.
 
 use super::{Cells, Fill};
+use crate::object::quantity::Quantity;
 use crate::object::{Json, Object, ResourceType};
 
 /// Columns and cells of such a kind.
@@ -25,8 +26,21 @@ pub fn layout(resource: &ResourceType) -> Option<(&'static [&'static str], Fill)
         ("admissionregistration.k8s.io", "validatingadmissionpolicybindings") => {
             (&["NAME", "POLICYNAME", "PARAMREF", "AGE"], admission_binding)
         }
+        ("metrics.k8s.io", _) => (&["NAME", "CPU", "MEMORY", "WINDOW"], metrics),
         _ => return None,
     })
+}
+
+/// What a pod's containers or a node use.
+fn metrics(object: &Object, cells: &mut Cells) {
+    cells.name(object);
+    let containers = object.get("containers").items().iter().map(|container| container.get("usage"));
+    let all: Vec<&Json> = if object.get("usage").is_null() { containers.collect() } else { vec![object.get("usage")] };
+    for amount in ["cpu", "memory"] {
+        let sum = all.iter().filter_map(|usage| Quantity::of(usage.get(amount))).reduce(Quantity::plus);
+        cells.text(&sum.map_or_else(|| "0".to_owned(), |sum| sum.to_string()));
+    }
+    cells.text(object.get("window").text());
 }
 
 /// An IntOrString as text.
