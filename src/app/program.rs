@@ -56,7 +56,7 @@ impl Program {
                 start: Vec::new(),
                 operations: Vec::new(),
                 handlers: Vec::new(),
-                memory: Memory { start: 1 << 20, working: 2 << 20, load: 0, cache: 0 },
+                memory: Memory { start: 1 << 20, working: 2 << 20, ..Memory::default() },
                 cpu: Cpu::default(),
                 on_term: OnTerm::Ignore,
                 cancels: false,
@@ -577,7 +577,7 @@ pub enum Then {
 }
 
 /// Memory that a program needs, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Memory {
     /// Just after its start; with a lower limit it is killed at once.
     pub start: u64,
@@ -587,6 +587,19 @@ pub struct Memory {
     pub load: u64,
     /// Pages of files that it keeps using.
     pub cache: u64,
+    /// What a request takes while it is in progress.
+    pub request: u64,
+    /// What it never gives back of every request.
+    pub leak_request: u64,
+    /// What it never gives back of every second, whether anybody asks it for anything or not.
+    pub leak_second: u64,
+}
+
+impl Memory {
+    /// Whether what it needs depends on how long it runs or on how much is going on.
+    pub fn grows(&self) -> bool {
+        self.request > 0 || self.leak_request > 0 || self.leak_second > 0
+    }
 }
 
 /// CPU time that a program needs.

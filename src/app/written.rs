@@ -146,6 +146,8 @@ pub(super) struct Program {
     #[serde(default)]
     pub http: Vec<Http>,
     pub memory_mib: Memory,
+    #[serde(default)]
+    pub leak: Leak,
     pub cpu: Option<Spanned<Cpu>>,
     pub on_term: Option<Spanned<OnTerm>>,
     /// Whether it drops work whose caller no longer waits.
@@ -166,6 +168,18 @@ pub(super) struct Memory {
     pub load: f64,
     #[serde(default)]
     pub cache: f64,
+    #[serde(default)]
+    pub request: f64,
+}
+
+/// Bytes that are never given back.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leak {
+    #[serde(default)]
+    pub request: u64,
+    #[serde(default)]
+    pub second: u64,
 }
 
 #[derive(Deserialize, Debug)]

@@ -52,7 +52,7 @@ fn programs() -> Vec<(&'static str, Program)> {
         error_status: 500,
     };
     let polite = OnTerm::Graceful { code: 0, after: Duration::from_millis(5) };
-    let greedy = Memory { start: 64 << 20, working: 64 << 20, load: 0, cache: 0 };
+    let greedy = Memory { start: 64 << 20, working: 64 << 20, ..Memory::default() };
     vec![
         ("idle", program(vec![Start::Serve])),
         ("web", Program { handlers: vec![Arc::new(health(200))], ..program(vec![listen.clone(), Start::Serve]) }),

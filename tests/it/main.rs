@@ -22,6 +22,7 @@ mod episodes;
 mod exec;
 #[cfg(feature = "bash")]
 mod exec_scripts;
+mod exhaustion;
 mod failing;
 mod fidelity;
 mod flow;

@@ -198,14 +198,14 @@ fn times_at_geo(hotel: &mut Hotel) -> (f64, f64) {
 
 #[test]
 fn few_connections_or_workers_make_requests_wait() {
-    // 120 calls a second that take about 10 ms.
+    // 180 calls a second that take about 10 ms.
     let work = "steps = [{ compute_ms = 10.0, cv = 1.0 }]";
     let call = |pool: &str| GEO_CALL.replace(" }", pool);
     let check = |geo: &str, pool: &str, at_search: std::ops::Range<f64>, at_geo: std::ops::Range<f64>| {
         let geo = format!("[program.geo]\n{geo}");
         let edits = [("[program.geo]", geo.as_str()), (GEO_WORK, work), (GEO_CALL, &call(pool)), SAMPLED];
         let mut hotel = Hotel::deployed_with(catalog(&edits), 1);
-        hotel.drive(200.0, Arrivals::Poisson);
+        hotel.drive(300.0, Arrivals::Poisson);
         hotel.run(60.0);
         let (search, own) = times_at_geo(&mut hotel);
         println!("{geo} {pool}: {search} {own} {:?}", regime(&hotel).plan.load.pools);

@@ -103,7 +103,15 @@ fn setting(source: &Source<'_>, name: &str, written: &written::Setting) -> Resul
 fn memory(source: &Source<'_>, written: &written::Program, span: std::ops::Range<usize>) -> Result<Memory, DataError> {
     let bytes = |mib: f64| (mib * 1024.0 * 1024.0) as u64;
     let given = &written.memory_mib;
-    let memory = Memory { start: bytes(given.start), working: bytes(given.working), load: bytes(given.load), cache: bytes(given.cache) };
+    let memory = Memory {
+        start: bytes(given.start),
+        working: bytes(given.working),
+        load: bytes(given.load),
+        cache: bytes(given.cache),
+        request: bytes(given.request),
+        leak_request: written.leak.request,
+        leak_second: written.leak.second,
+    };
     if memory.start == 0 || memory.working < memory.start {
         return Err(source.error(span, "memory_mib: start must be positive and working at least as much"));
     }

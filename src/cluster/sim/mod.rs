@@ -14,6 +14,7 @@ pub mod derive;
 pub mod digest;
 pub mod disturb;
 pub mod exec;
+mod exhaustion;
 pub mod flow;
 pub mod graph;
 pub mod history;

@@ -16,6 +16,7 @@
 //! Not modelled: requests in flight when a regime ends, what users' writes add to databases, what a backlog asks of others when it is worked
 //! off (requests count when they arrive).
 
+use super::exhaustion;
 use super::flow::{self, Compiled, Pressure, System};
 use super::graph::{Graph, Root, compile};
 use super::history::RunId;
@@ -236,6 +237,10 @@ fn enter(world: &mut World, namespace: ArcStr, load: Load, (graph, network): (Ar
         let work = super::network::Work::Crash { namespace: namespace.clone(), regime: regime.from };
         world.schedule(crash.at, Event::Network(work));
     }
+    for (run, at) in exhaustion::ahead(world, &regime) {
+        let work = super::network::Work::Exhausted { namespace: namespace.clone(), regime: regime.from, run };
+        world.schedule(at, Event::Network(work));
+    }
     if let Some((lasts, _)) = &next {
         let work = super::network::Work::Flow { namespace: namespace.clone(), regime: regime.from };
         world.schedule(regime.from + *lasts, Event::Network(work));
@@ -251,6 +256,13 @@ pub(super) fn flow_on(world: &mut World, namespace: &str, regime: SimTime) {
     let plan = &drive.regime.plan;
     let parts = (plan.resolved.clone(), plan.network.clone());
     enter(world, plan.namespace.clone(), drive.load, parts, system);
+}
+
+/// A process has reached the limit of its memory.
+pub(super) fn exhausted(world: &mut World, namespace: &str, regime: SimTime, run: RunId) {
+    if world.traffic.drives.get(namespace).is_some_and(|drive| drive.regime.from == regime) {
+        exhaustion::reached(world, run);
+    }
 }
 
 impl Drive {

@@ -13,6 +13,7 @@ use super::super::programs;
 use super::super::store::{Key, Kind};
 use super::super::world::World;
 use super::net::{Call, Entry, Moments, Net, Operation, Part, Station};
+use super::pressure::pace;
 use super::solve::State;
 use crate::app::Program;
 use crate::object::quantity::Quantity;
@@ -58,6 +59,7 @@ pub fn compile(world: &World, graph: &Graph, rates: &[f64], visits: &[f64]) -> C
         places: BTreeMap::new(),
         stores: BTreeMap::new(),
         made: Vec::new(),
+        pace: pace(rates.iter().sum()),
         caller: (RunId(0), ArcStr::new(), 0),
     };
     compiler.compile(rates)
@@ -97,6 +99,8 @@ struct Compiler<'w> {
     stores: BTreeMap<(RunId, u64), usize>,
     /// Operations as they were made: those who are called first.
     made: Vec<Operation>,
+    /// Time that work takes over what the data say.
+    pace: f64,
     caller: (RunId, ArcStr, usize),
 }
 
@@ -171,6 +175,12 @@ impl Compiler<'_> {
         Some(at)
     }
 
+    /// A time, as long as work takes on machines that are this awake.
+    fn moments(&self, time: &Time) -> Moments {
+        let (mean, cv) = time.mean_and_cv();
+        Moments::of(mean.as_secs_f64() * self.pace, cv)
+    }
+
     /// Requests per second to all operations of a process.
     fn rate_of(&self, run: RunId) -> f64 {
         let of_run = self.graph.vertices.iter().zip(self.visits).filter(|(vertex, _)| vertex.run == run);
@@ -210,7 +220,7 @@ impl Compiler<'_> {
 
     fn part(&mut self, act: &Act) -> Part {
         match act {
-            Act::Compute(time) => Part::Wait(moments(time)),
+            Act::Compute(time) => Part::Wait(self.moments(time)),
             Act::Call(call) => Part::Call(self.call(call)),
             Act::Store(store) => self.store(store),
             Act::Parallel { branches, .. } => Part::Together(branches.iter().map(|branch| self.sequence(branch)).collect()),
@@ -228,7 +238,7 @@ impl Compiler<'_> {
             pool: self.pool(Holder::Call(act.key), act.pool),
             reached,
             succeeds: act.attempt.success(),
-            hop: moments(&act.hop),
+            hop: self.moments(&act.hop),
             timeout: act.timeout.map_or(f64::INFINITY, |timeout| timeout.as_secs_f64()),
             retries: act.retries,
             pause: 0.0,
@@ -238,7 +248,7 @@ impl Compiler<'_> {
 
     fn store(&mut self, act: &StoreAct) -> Part {
         let (StoreWay::Served(_), Some(run)) = (&act.way, act.store) else { return Part::Wait(Moments::ZERO) };
-        let Some(target) = self.store_operation(run, act.cpu_ms) else { return Part::Wait(moments(&act.time)) };
+        let Some(target) = self.store_operation(run, act.cpu_ms) else { return Part::Wait(self.moments(&act.time)) };
         let id = self.number();
         self.name(id, act.key);
         let request = Call {
@@ -247,7 +257,7 @@ impl Compiler<'_> {
             pool: self.pool(Holder::Call(act.key), act.pool),
             reached: 1.0,
             succeeds: 1.0,
-            hop: moments(&act.time),
+            hop: self.moments(&act.time),
             timeout: f64::INFINITY,
             retries: 0,
             pause: 0.0,
@@ -273,11 +283,6 @@ impl Compiler<'_> {
         self.stores.insert(key, self.made.len() - 1);
         Some(self.made.len() - 1)
     }
-}
-
-fn moments(time: &Time) -> Moments {
-    let (mean, cv) = time.mean_and_cv();
-    Moments::of(mean.as_secs_f64(), cv)
 }
 
 fn cores(quantity: Option<Quantity>) -> Option<f64> {

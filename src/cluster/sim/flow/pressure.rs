@@ -34,7 +34,7 @@ const ASLEEP: f64 = 0.74;
 const AWAKE: f64 = 50.0;
 
 /// Time that work takes under a load of `rate` requests per second, relative to that at which it was measured.
-fn pace(rate: f64) -> f64 {
+pub(super) fn pace(rate: f64) -> f64 {
     let of = |rate: f64| 1.0 + ASLEEP * libm::exp(-rate / AWAKE);
     of(rate) / of(MEASURED)
 }

@@ -98,6 +98,13 @@ pub struct OperationLoad {
     kept: (f64, f64),
 }
 
+impl OperationLoad {
+    /// For how long, in seconds, anyone waits for it where its process cancels; infinite otherwise.
+    pub fn budget(&self) -> f64 {
+        self.budget
+    }
+}
+
 /// A network under load.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Load {
@@ -269,8 +276,7 @@ impl Load {
             let (mut queued, mut time, mut kept) = (queued, course.time, (course.kept, course.busy));
             if let Some(pool) = net.stations[operation.station].pool.and_then(|at| self.pools.get_mut(at)) {
                 let (rate, patience) = (self.operations[at].rate, self.operations[at].budget);
-                let hold = if patience.is_finite() { shorter(time, patience - pool.felt) } else { time };
-                pool.add(rate, hold, patience);
+                pool.add(rate, time, patience);
                 (queued, time) = (pool.wait.then(queued), pool.wait.then(time));
                 kept = (kept.0 + pool.wait.variance, kept.1 + pool.wait.variance * pool.utilisation);
             }
@@ -321,8 +327,7 @@ impl Load {
         let (served, mut kept) = (reached.then(call.hop), kept);
         let mut attempt = served;
         if let Some(pool) = call.pool.and_then(|at| self.pools.get_mut(at)) {
-            let hold = if call.timeout.is_finite() { shorter(served, call.timeout - pool.felt) } else { served };
-            pool.add(self.rates[call.id], hold.sometimes(call.reached), call.timeout);
+            pool.add(self.rates[call.id], served.sometimes(call.reached), call.timeout);
             attempt = pool.wait.then(served);
             kept = (kept.0 + pool.wait.variance, kept.1 + pool.wait.variance * pool.utilisation);
         }
@@ -436,13 +441,6 @@ fn correlation(call: &Call, attempt: Moments, (kept, busy): (f64, f64)) -> f64 {
     }
     let worked_off = (1.0 - busy / kept) * (call.timeout + call.pause) / call.timeout;
     (QUEUES_WEIGH * kept / attempt.variance).min(1.0) * (1.0 - worked_off).max(0.0)
-}
-
-/// A time that is cut off at `limit`, as far as its mean.
-fn shorter(time: Moments, limit: f64) -> Moments {
-    let mean = capped(time, limit.max(1e-3 * time.mean));
-    let share = if time.mean > 0.0 { mean / time.mean } else { 1.0 };
-    Moments { mean, variance: time.variance * share * share, third: time.third * share * share * share }
 }
 
 /// A time that is cut off at `limit`, which a share `late` of it exceeds.

@@ -109,6 +109,11 @@ pub fn exited(world: &mut World, run: RunId, code: i32) {
     }
 }
 
+/// The kernel kills a run that needs more memory than its container may have.
+pub fn out_of_memory(world: &mut World, run: RunId) {
+    start::out_of_memory(world, run);
+}
+
 /// The present run of a container; `None` while it does not run.
 pub fn run_of(world: &World, namespace: &str, pod: &str, container: &str) -> Option<RunId> {
     let object = world.store.get(&Key::new(Kind::POD, namespace, pod))?;

@@ -185,6 +185,11 @@ fn run(world: &mut World, uid: &str, object: &Object, spec: &Json, launch: Launc
         let after = Duration::from_secs_f64(draw(world, uid, "out-of-memory").range(0.2, 0.9));
         world.schedule(world.now + after, Event::Kubelet(Work::OutOfMemory(run)));
     }
+    // What it leaks in any case; under load its limit may be reached before.
+    if let (Some(limit), Some(needs)) = (limit, programs::needs(world, run).filter(|needs| needs.leak_second > 0)) {
+        let after = limit.saturating_sub(needs.working) as f64 / needs.leak_second as f64;
+        world.schedule(world.now + Duration::from_secs_f64(after), Event::Kubelet(Work::OutOfMemory(run)));
+    }
     Flow::Next
 }
 

@@ -78,6 +78,8 @@ impl Counts {
 
 /// The regimes of a namespace.
 pub struct Load<'w> {
+    /// The world that it is put on.
+    pub world: &'w World,
     /// Oldest first.
     pub stretches: Vec<Stretch<'w>>,
 }
@@ -86,7 +88,7 @@ impl<'w> Load<'w> {
     /// The load on the application in a namespace, up to an instant.
     pub fn of(world: &'w World, namespace: &str, until: SimTime) -> Load<'w> {
         let regimes = world.history.regimes(namespace).filter(|regime| regime.from < until);
-        Load { stretches: regimes.map(|regime| Stretch::new(world, regime, until)).collect() }
+        Load { world, stretches: regimes.map(|regime| Stretch::new(world, regime, until)).collect() }
     }
 
     /// Arrivals by an instant.

@@ -1,7 +1,10 @@
 //! Memory of a container: the program's own, what connections and buffers take under load, and pages of files.
 //!
-//! Not modelled: leaks, garbage collections one by one, what documents of databases take beyond the data's numbers.
+//! What leaks and what requests in progress take comes on top ([`super::super::exhaustion`]).
+//!
+//! Not modelled: garbage collections one by one, what documents of databases take beyond the data's numbers.
 
+use super::super::exhaustion;
 use super::Subject;
 use crate::app;
 use crate::rng::Key as RandomKey;
@@ -39,7 +42,7 @@ pub struct Memory {
 }
 
 /// The memory of a run.
-pub fn used(subject: &Subject<'_>) -> Memory {
+pub(super) fn used(subject: &Subject<'_>) -> Memory {
     let Some(program) = subject.program() else { return Memory::default() };
     let needs = program.memory;
     let levels = subject.load.levels(subject.run.id, subject.at);
@@ -48,12 +51,24 @@ pub fn used(subject: &Subject<'_>) -> Memory {
     let asked = !program.operations.is_empty() || !program.handlers.is_empty() || program.cpu.request_ms > 0.0;
     let own = if asked { follow(&levels, subject, start, |rate| start + growth * saturation(rate, GROWTH_RPS)) } else { start + growth };
     let buffers = follow(&levels, subject, 0.0, |rate| needs.load as f64 * saturation(rate, BUFFER_RPS));
-    let rss = own * (1.0 + wander(subject, "rss"));
+    let rss = own * (1.0 + wander(subject, "rss")) + exhaustion::grown(subject.load.world, subject.run.id, &needs, subject.at);
     let kernel = buffers * (1.0 + wander(subject, "buffers"));
     let active = needs.cache as f64;
     let cold = active * 0.4;
     let working_set = bounded(rss + kernel + active, subject);
     Memory { rss: rss.min(working_set), cache: active + cold, mapped: active * 0.55, working_set, usage: working_set + cold }
+}
+
+/// What a program has of its own and for connections and buffers, so long after its start under a load of `rate` requests per second.
+pub fn base(needs: &app::Memory, rate: f64, age: f64) -> f64 {
+    let start = needs.start as f64;
+    settled(needs, rate) + (start - settled(needs, rate)) * libm::exp(-age / GROWS_S)
+}
+
+/// The same when it has settled.
+pub fn settled(needs: &app::Memory, rate: f64) -> f64 {
+    let growth = needs.working.saturating_sub(needs.start) as f64;
+    needs.start as f64 + growth * saturation(rate, GROWTH_RPS) + needs.load as f64 * saturation(rate, BUFFER_RPS)
 }
 
 /// A limit holds: pages of files go first.

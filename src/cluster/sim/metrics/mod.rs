@@ -16,7 +16,7 @@
 mod container;
 mod cpu;
 pub mod load;
-mod memory;
+pub mod memory;
 mod requests;
 pub mod server;
 pub mod work;

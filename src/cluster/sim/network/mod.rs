@@ -95,6 +95,15 @@ pub enum Work {
         /// Names the load.
         load: u64,
     },
+    /// A process reaches the limit of its memory under the load, unless its regime is over.
+    Exhausted {
+        /// The application's namespace.
+        namespace: ArcStr,
+        /// When the regime began.
+        regime: SimTime,
+        /// The process.
+        run: RunId,
+    },
     /// A request made by hand makes a process end.
     End {
         /// The process.
@@ -351,6 +360,7 @@ pub fn handle(world: &mut World, work: Work) {
         Work::Crash { namespace, regime } => super::traffic::crash(world, &namespace, regime),
         Work::Flow { namespace, regime } => super::traffic::flow_on(world, &namespace, regime),
         Work::Pace { namespace, load } => super::traffic::next_pace(world, &namespace, load),
+        Work::Exhausted { namespace, regime, run } => super::traffic::exhausted(world, &namespace, regime, run),
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`signal`] says how it takes SIGTERM, and it ends by `kubelet::exited`. Stores keep state: MongoDB on the volume that is
 //! mounted at `/data/db`, Consul and memcached in the memory of the process.
 //!
-//! Not modelled: CPU that start-up takes, two processes of a pod that want the same port, memory that grows.
+//! Not modelled: CPU that start-up takes, two processes of a pod that want the same port.
 
 pub mod consul;
 mod jaeger;
@@ -173,6 +173,11 @@ pub fn ended(world: &mut World, run: RunId) {
 /// Memory that a process needs, in bytes; with a lower limit it is killed.
 pub fn memory(world: &World, run: RunId) -> u64 {
     world.programs.processes.get(&run).map_or(0, |p| p.instance.program.memory.working)
+}
+
+/// What a process needs of memory.
+pub fn needs(world: &World, run: RunId) -> Option<crate::app::Memory> {
+    world.programs.processes.get(&run).map(|process| process.instance.program.memory)
 }
 
 /// A call that processes wait for may go differently now.
