@@ -26,6 +26,7 @@ from aiopslab.errors import (
     TrajectoryError,
 )
 from aiopslab.live import LiveCluster
+from aiopslab.orchestrator import Orchestrator
 from aiopslab.problems import Problem, list_problems, list_suites, show_problem
 from aiopslab.registration import make, register_all
 from aiopslab.rewards import RewardConfig
@@ -41,6 +42,7 @@ __all__ = [
     "InvalidConfig",
     "LiveCluster",
     "MissingRights",
+    "Orchestrator",
     "Problem",
     "ProblemNotFound",
     "ResetFailed",

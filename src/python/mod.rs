@@ -9,8 +9,11 @@ mod values;
 use crate::object::Json;
 use crate::problem::{Problem, Registry};
 use crate::session::{self, Info, Options, Step};
+use crate::task::Task;
+use crate::tool::grammar::{self, Dialect};
 use crate::trajectory::Action;
 use errors::{Failure, TrajectoryError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::path::Path;
@@ -99,9 +102,33 @@ impl Session {
         Ok(self.with(py, |session| session.trajectory())?)
     }
 
+    /// The task and the instructions of the first observation, each for itself.
+    fn prompts(&self, py: Python<'_>) -> (String, String) {
+        self.with(py, |session| session.prompts())
+    }
+
     fn oracle_actions(&self, py: Python<'_>) -> Result<Vec<String>, Failure> {
         Ok(self.with(py, |session| session.oracle_actions())?)
     }
+}
+
+/// Reads a text as a session of that dialect does: the tool's name, its arguments by position, and those by name.
+#[pyfunction]
+fn parse_action<'py>(py: Python<'py>, text: &str, strict: bool) -> PyResult<(String, Bound<'py, PyAny>, Bound<'py, PyDict>)> {
+    let dialect = if strict { Dialect::Strict } else { Dialect::Forgiving };
+    let call = grammar::parse(text, dialect).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let by_name = PyDict::new(py);
+    for (name, value) in &call.kwargs {
+        by_name.set_item(name, values::to_python(py, value)?)?;
+    }
+    Ok((call.name, values::to_python(py, &Json::from(call.args))?, by_name))
+}
+
+/// The docs of a task's tools, by name, in the order in which prompts list them; `None` for an unknown task.
+#[pyfunction]
+fn tool_docs(task: &str) -> Option<Vec<(&'static str, String)>> {
+    let tools = session::tools_of(Task::named(task)?);
+    Some(tools.iter().map(|tool| (tool.name, tool.docstring())).collect())
 }
 
 fn registry(envs: Option<&str>) -> Result<Arc<Registry>, Failure> {
@@ -167,6 +194,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(show_problem, module)?)?;
     module.add_function(wrap_pyfunction!(list_suites, module)?)?;
     module.add_function(wrap_pyfunction!(replay, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_action, module)?)?;
+    module.add_function(wrap_pyfunction!(tool_docs, module)?)?;
     module.add_function(wrap_pyfunction!(doctor, module)?)?;
     errors::add_to(module)
 }

@@ -18,6 +18,7 @@ mod worlds;
 
 pub use episode::{Info, Step};
 pub use options::{ClusterChoice, Options, OptionsError};
+pub use prompt::tools as tools_of;
 pub use reset::ResetError;
 pub use snapshot::{SnapshotError, replay};
 
@@ -133,6 +134,11 @@ impl Session {
     /// The tools of the problem's task.
     pub fn tools(&self) -> Vec<Tool> {
         prompt::tools(self.problem.task)
+    }
+
+    /// The task and the instructions of the present episode, as its first observation has them.
+    pub fn prompts(&self) -> (String, String) {
+        prompt::parts(self.episode.as_ref().map_or(&*self.problem, |episode| &**episode.problem()))
     }
 
     /// The problem.

@@ -25,11 +25,13 @@ def test_enough_docstrings_have_examples():
     assert count >= 15
 
 
-def test_readme_example(capsys):
+def test_readme_examples(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    assert "1.0 True" in capsys.readouterr().out
+    examples = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    for code, expected in zip(examples, ["1.0 True", "'Detection Accuracy': 'Correct'"], strict=True):
+        exec(compile(code, "README.md", "exec"), {})
+        assert expected in capsys.readouterr().out
 
 
 def test_public_names_are_documented():

@@ -1,0 +1,1 @@
+"""How sessions are counted and judged."""
