@@ -89,7 +89,7 @@ mod tests {
         let shown = cut(&"\u{e9}".repeat(10_000), 401);
         let (first, last, numbers) = noticed(&shown);
         assert_eq!((first.chars().count(), last.chars().count()), (301, 100), "a line feed sets the notice off");
-        assert_eq!(numbers, [9600, 10_000, 1]);
+        assert_eq!(numbers, [9600, 10_000, 1, 1]);
         assert!(shown.contains("in line 1 of 1: "), "{shown}");
         assert!(cut(&"x".repeat(10_000_000), OBSERVATION_LIMIT).len() < OBSERVATION_LIMIT + 300);
         let flags = "\u{1f1e9}\u{1f1ea}\n".repeat(5000);

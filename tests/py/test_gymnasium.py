@@ -134,11 +134,41 @@ def test_tool_mode_plays(env):
         ({"max_steps": 0}, "max_steps"),
         ({"step_seconds": -1.0}, "step_seconds"),
         ({"load_rps": float("nan")}, "load_rps"),
+        ({"load_rps": {"rate_per_s": float("inf")}}, "load_rps is no mapping of numbers and texts"),
+        ({"load_rps": {"rate": 5}}, "unknown field `rate`, expected one of `rate_per_s`"),
+        ({"load_rps": {"steps": [{"at_s": 9, "rate_per_s": 1}, {"at_s": 3, "rate_per_s": 1}]}}, r"load_rps.steps\[1\].at_s is 3"),
+        ({"load_rps": {"bursts": {"every_s": 9, "for_s": 1}}}, "rate_per_s or factor"),
+        ({"observation_limit": 5}, "observation_limit is 5; it must be 1000 to 900000"),
+        ({"log_trim": 101}, "log_trim is 101; it must be 0 to 100"),
     ],
 )
 def test_what_is_not_built_says_what_is(arguments, words):
     with pytest.raises(aiopslab.InvalidConfig, match=words):
         aiopslab.AIOpsEnv("misconfig_app_hotel_res-mitigation-1", **arguments)
+
+
+def test_a_load_that_changes_is_recorded_and_played_again():
+    load = {"steps": [{"at_s": 60, "rate_per_s": 30}], "bursts": {"every_s": 45, "for_s": 5, "factor": 4.0}}
+    env = aiopslab.make("noop_detection_hotel_reservation-1", load_rps=load)
+    env.reset(seed=3)
+    first = [env.step('exec_shell("kubectl top pods -n test-hotel-reservation")')[0] for _ in range(4)]
+    twin = aiopslab.make("noop_detection_hotel_reservation-1", load_rps=load)
+    twin.reset(seed=3)
+    twin.unwrapped.restore(env.unwrapped.snapshot())
+    assert twin.unwrapped.trajectory.text == env.unwrapped.trajectory.text
+    assert first[0].startswith("NAME ")
+
+
+@pytest.mark.parametrize(("trim", "folds"), [("2", True), (" 2 ", True), ("0", False), ("-3", False), ("two", False), (None, False)])
+def test_log_trim_comes_from_the_environment(monkeypatch, trim, folds):
+    if trim is None:
+        monkeypatch.delenv("LOG_TRIM", raising=False)
+    else:
+        monkeypatch.setenv("LOG_TRIM", trim)
+    env = aiopslab.make("wrong_bin_usage-mitigation-1", strict=True)
+    env.reset(seed=7)
+    log, *_ = env.step('```\nget_logs("test-hotel-reservation", "frontend")\n```')
+    assert (log.count("GetProfiles failed") <= 2) == folds
 
 
 def test_unknown_id_names_the_nearest():
