@@ -178,7 +178,6 @@ fn metrics_beyond_a_saturated_process_count_what_passes() {
     let runs = &regime(&hotel).plan.network.runs;
     let search = search.filter(|(_, o)| hotel.run_of("search") == runs.get(o.station).copied()).map(|(load, _)| load.rate).sum::<f64>();
     near("as solved", search, rate, 0.05);
-    let _ = regime(&hotel).plan.graph.given_up();
 }
 
 const GEO_WORK: &str = "steps = [{ compute_ms = 0.08, cv = 0.7 }]";
@@ -216,4 +215,21 @@ fn few_connections_or_workers_make_requests_wait() {
     check("", " }", 5.5..11.5, 5.0..10.5);
     check("", ", pool = 2 }", 6.5..20.0, 5.0..10.5);
     check("pool = 2", " }", 6.5..20.0, 6.5..20.0);
+}
+
+#[test]
+fn caches_stay_warm_through_a_transient() {
+    // The frontend's queue grows through many regimes; caches are full after a second and stay so.
+    let mut hotel = Hotel::deployed_with(catalog(&[SAMPLED]), 1);
+    hotel.drive(3000.0, Arrivals::Poisson);
+    hotel.run(20.0);
+    let began = regime(&hotel).from;
+    assert!(hotel.world().history.regimes(NS).count() > 5);
+    let mut misses = |from: u64, seconds: f64| {
+        let first = hotel.world().history.regimes(NS).next().expect("driven").from + Duration::from_secs(from);
+        let found = traces(&mut hotel, first, first + Duration::from_secs_f64(seconds));
+        found.iter().flat_map(|trace| &trace.spans).filter(|s| s.operation.starts_with("mongo_")).count()
+    };
+    assert!(misses(0, 0.05) > 0, "cold at first");
+    assert_eq!(misses(3, 2.0), 0, "warm, in the regime of {began:?} as in those before");
 }

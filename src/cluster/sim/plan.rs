@@ -42,6 +42,8 @@ pub struct Plan {
     pub graph: Arc<Graph>,
     /// Call trees as they resolve, whatever the load.
     pub resolved: Arc<Graph>,
+    /// Since when they do: what caches had served then is in them.
+    pub resolved_at: SimTime,
     /// Requests, by endpoint and outcome.
     pub flows: Vec<Flow>,
     /// Requests per second to each vertex and cache.
@@ -84,6 +86,7 @@ pub(super) struct Making<'a> {
     pub stream: (u64, SimTime),
     pub graph: Arc<Graph>,
     pub network: Arc<Compiled>,
+    pub resolved_at: SimTime,
     pub system: &'a System,
 }
 
@@ -101,7 +104,19 @@ impl Making<'_> {
         let visits = self.graph.visits(&rates);
         let flows = self.flows();
         let (namespace, app) = (self.namespace.clone(), self.app.clone());
-        Plan { namespace, app, endpoints, graph: self.graph, resolved, flows, visits, network: self.network, load, pressure }
+        Plan {
+            namespace,
+            app,
+            endpoints,
+            graph: self.graph,
+            resolved,
+            resolved_at: self.resolved_at,
+            flows,
+            visits,
+            network: self.network,
+            load,
+            pressure,
+        }
     }
 
     /// The arrivals of each endpoint by how they end: shares of one stream.
@@ -157,7 +172,7 @@ impl Regime {
         let plan = &self.plan;
         let name = plan.endpoints.get(flow.entry).map_or("", |e| e.name.as_str());
         let key = RandomKey::new(seed).part("walk").part(&plan.namespace).part(name).number(arrival.id);
-        let warming = Some((&plan.visits, self.from));
+        let warming = Some((&plan.visits, plan.resolved_at));
         let (outcome, pressure) = (Some(flow.outcome), Some(&*plan.pressure));
         let ask = Ask { key, outcome, patience: PATIENCE, warming, pressure, lost: flow.lost, spans, lines };
         walk(&plan.graph, flow.entry, arrival.at, &ask)

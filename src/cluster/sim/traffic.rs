@@ -141,7 +141,8 @@ pub fn drive(world: &mut World, namespace: &str, workload: Option<&Workload>) ->
     let left = before.map(|drive| drive.state(world.now).moved(&drive.regime.plan.network, &network));
     let system = System::new(&network.net, left.unwrap_or_else(|| flow::State::idle(&network.net)));
     expect_change(world, &namespace, &load);
-    enter(world, namespace, load, (graph, network), system);
+    let parts = (graph, network, world.now);
+    enter(world, namespace, load, parts, system);
     Ok(())
 }
 
@@ -158,7 +159,7 @@ pub(super) fn rekey(world: &mut World) {
         let key = RandomKey::new(world.seed).part("load").part(&namespace).number(world.traffic.started).value();
         let doors = doors(world, &namespace, &drive.load.app);
         let plan = &drive.regime.plan;
-        let parts = (plan.resolved.clone(), plan.network.clone());
+        let parts = (plan.resolved.clone(), plan.network.clone(), plan.resolved_at);
         let load = Load { since: world.now, key, doors, ..drive.load };
         expect_change(world, &namespace, &load);
         enter(world, namespace, load, parts, drive.system);
@@ -192,7 +193,8 @@ fn change(world: &mut World, namespace: ArcStr, drive: &Drive, load: Load, graph
     let network = Arc::new(network_of(world, &load, &graph));
     let state = drive.state(world.now).moved(&drive.regime.plan.network, &network);
     let system = System::new(&network.net, state);
-    enter(world, namespace, load, (graph, network), system);
+    let parts = (graph, network, world.now);
+    enter(world, namespace, load, parts, system);
 }
 
 /// Puts the next change of a load's rate on the queue.
@@ -225,10 +227,16 @@ fn network_of(world: &World, load: &Load, graph: &Graph) -> Compiled {
 }
 
 /// Starts a regime now.
-fn enter(world: &mut World, namespace: ArcStr, load: Load, (graph, network): (Arc<Graph>, Arc<Compiled>), system: System) {
+fn enter(
+    world: &mut World,
+    namespace: ArcStr,
+    load: Load,
+    (graph, network, resolved_at): (Arc<Graph>, Arc<Compiled>, SimTime),
+    system: System,
+) {
     let (app, workload, pace, stream) = (&load.app, &load.workload, load.pace, (load.key, load.since));
     let next = flow::following(&network.net, &system).map(|(seconds, next)| (Duration::from_secs_f64(seconds), next));
-    let plan = Making { namespace: &namespace, app, workload, pace, stream, graph, network, system: &system }.plan();
+    let plan = Making { namespace: &namespace, app, workload, pace, stream, graph, network, resolved_at, system: &system }.plan();
     let regime = Regime { from: world.now, until: None, plan: Arc::new(plan) };
     world.history.begin_regime(&namespace, regime.clone());
     if let Some((_, walked)) = first_crash(world.seed, &regime)
@@ -254,7 +262,7 @@ pub(super) fn flow_on(world: &mut World, namespace: &str, regime: SimTime) {
     let Some((_, system)) = drive.next.clone() else { return };
     close(world, &drive);
     let plan = &drive.regime.plan;
-    let parts = (plan.resolved.clone(), plan.network.clone());
+    let parts = (plan.resolved.clone(), plan.network.clone(), plan.resolved_at);
     enter(world, plan.namespace.clone(), drive.load, parts, system);
 }
 

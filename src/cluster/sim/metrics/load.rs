@@ -140,7 +140,11 @@ impl<'w> Stretch<'w> {
         let flowing = |flow: &'w Flow| {
             let share = flow.process.share.1.saturating_sub(flow.process.share.0) as f64 / WHOLE as f64;
             let rate = flow.process.rate_micro as f64 * 1e-6 * share;
-            Flowing { flow, rate, doing: doing(&plan.graph, &plan.visits, (flow.entry, flow.outcome), flow.lost) }
+            let mut does = doing(&plan.graph, &plan.visits, (flow.entry, flow.outcome), flow.lost);
+            // Caches went on filling in the regimes before that had the same call trees.
+            let before = regime.from.since(plan.resolved_at).as_secs_f64();
+            does.fills.iter_mut().for_each(|fill| fill.served += fill.rate * before);
+            Flowing { flow, rate, doing: does }
         };
         let flows: Vec<Flowing<'w>> = plan.flows.iter().map(flowing).collect();
         let asked = ask(world, &plan.graph, &flows);
