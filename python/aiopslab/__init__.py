@@ -31,6 +31,7 @@ from aiopslab.problems import Problem, list_problems, list_suites, show_problem
 from aiopslab.registration import make, register_all
 from aiopslab.rewards import RewardConfig
 from aiopslab.rollout import Agent, rollout
+from aiopslab.scores import Score, score
 from aiopslab.spaces import TextSpace, ToolCallSpace
 from aiopslab.trajectory import Trajectory, load_trajectories, replay
 
@@ -47,6 +48,7 @@ __all__ = [
     "ProblemNotFound",
     "ResetFailed",
     "RewardConfig",
+    "Score",
     "SnapshotError",
     "TextSpace",
     "ToolCallSpace",
@@ -61,6 +63,7 @@ __all__ = [
     "register_all",
     "replay",
     "rollout",
+    "score",
     "show_problem",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: list, show, run and replay problems, start and stop a local cluster.
+"""The command line: list, show, run, score and replay problems, start and stop a local cluster.
 
 Exit codes: 0 ok, 1 the agent failed the problem (with ``run --check``), a replay differs or ``doctor`` found something, 2 bad
 usage or input, 3 the cluster is unavailable.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiopslab
-from aiopslab import cluster, doctor, report
+from aiopslab import cluster, doctor, report, scores
 from aiopslab.errors import AiopsError, ClusterUnavailable, TrajectoryError
 
 __all__ = ["main"]
@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--output", metavar="FILE", help="where the trajectory goes (default: runs/ID/SEED-AGENT.jsonl)")
     run.add_argument("--check", action="store_true", help="exit with 1 when the problem was not solved")
     run.add_argument("--full", action="store_true", help="print observations whole")
+    scoring = add("score", _score, "Score agents over problems and seeds.", "aiopslab score --suite hotel-38 --agents runbook,random")
+    _add_scoring(scoring)
     check = add("doctor", _doctor, "Look at the environments on a live cluster.", "aiopslab doctor --repair")
     check.add_argument("--repair", action="store_true", help="put right what nobody holds")
     _add_live(check)
@@ -84,6 +86,38 @@ def _parser() -> argparse.ArgumentParser:
     local = add("cluster", cluster.run, "A real Kubernetes on this machine (Linux, root).", "aiopslab cluster up --nodes 3")
     cluster.add_arguments(local)
     return parser
+
+
+def _add_scoring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--suite", help="the problems of this suite")
+    command.add_argument("--task", choices=("detection", "localization", "analysis", "mitigation"), help="only problems of this task")
+    command.add_argument("--app", help="only problems on this application")
+    command.add_argument("--agents", default="runbook,random", help="who plays, separated by commas (default: runbook,random)")
+    command.add_argument("--seeds", type=int, default=100, help="how many seeds of each problem, from 0 on (default: 100)")
+    command.add_argument("--max-steps", type=int, default=30, help="steps until an episode is cut off (default: 30)")
+    command.add_argument("--jobs", type=int, default=1, help="processes to play in (default: 1)")
+    command.add_argument("--by-problem", action="store_true", help="a line for each problem as well")
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    problems = aiopslab.list_problems(arguments.task, arguments.app, arguments.suite, arguments.envs)
+    agents = [name.strip() for name in arguments.agents.split(",")]
+    progress = report.Progress(sys.stderr, len(problems) * len(agents))
+    made = scores.score(
+        [problem.id for problem in problems],
+        agents,
+        range(arguments.seeds),
+        max_steps=arguments.max_steps,
+        jobs=arguments.jobs,
+        envs=arguments.envs,
+        on_score=progress.score,
+    )
+    progress.end()
+    if arguments.json:
+        print(json.dumps([{**asdict(one), "share": one.share, "interval": one.interval} for one in made]))
+    else:
+        print(report.score_table(made, agents, by_problem=arguments.by_problem))
+    return 0
 
 
 def _add_live(command: argparse.ArgumentParser) -> None:

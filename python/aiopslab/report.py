@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aiopslab.problems import Problem
+from aiopslab.scores import Score, total
 from aiopslab.trajectory import Trajectory
 
-__all__ = ["Transcript", "problem_page", "problem_table"]
+__all__ = ["Progress", "Transcript", "problem_page", "problem_table", "score_table"]
 
 _LINES_SHOWN = 14
 
@@ -27,6 +28,50 @@ def problem_page(problem: Problem, observation: str) -> str:
     """A problem and the first observation of its episodes."""
     head = f"{problem.id}\napp: {problem.app}   task: {problem.task}   difficulty: {problem.difficulty}   tags: {', '.join(problem.tags)}"
     return f"{head}\n\n{problem.description}\n\n{'─' * 20} first observation {'─' * 20}\n{observation}"
+
+
+def score_table(scores: Sequence[Score], agents: Sequence[str], *, by_problem: bool = False) -> str:
+    """Shares of solved episodes with their 95 % confidence intervals: a line for each task and all of them, a column for each agent."""
+    tasks = list(dict.fromkeys(made.task for made in scores))
+    tasks.sort(key=("detection", "localization", "analysis", "mitigation").index)
+    groups = [[made for made in scores if made.name == name] for name in dict.fromkeys(made.name for made in scores)] if by_problem else []
+    groups += [[total(scores, agent, task, task) for agent in agents] for task in tasks]
+    groups += [[total(scores, agent, "all") for agent in agents]] if len(tasks) != 1 else []
+    rows = [["", "EPISODES", *(agent.upper() for agent in agents)]]
+    rows += [[group[0].name, str(group[0].episodes), *map(_share, group)] for group in groups]
+    rows.append(["steps an episode", "", *(f"{one.steps / max(one.episodes, 1):6.1f}" for one in (total(scores, a, "") for a in agents))])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _share(made: Score) -> str:
+    low, high = made.interval
+    return f"{100 * made.share:6.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+class Progress:
+    """Tells on a terminal how far a scoring is; elsewhere nothing.
+
+    Args:
+        out: Where to.
+        count: Scores to come.
+    """
+
+    def __init__(self, out: TextIO, count: int) -> None:
+        self._out = out
+        self._count = count
+        self._done = 0
+
+    def score(self, made: Score) -> None:
+        """Counts a score."""
+        self._done += 1
+        if self._out.isatty():
+            print(f"\r\x1b[K{self._done}/{self._count}   {made.agent} on {made.name}", end="", file=self._out, flush=True)
+
+    def end(self) -> None:
+        """Clears the line."""
+        if self._out.isatty():
+            print("\r\x1b[K", end="", file=self._out, flush=True)
 
 
 class Transcript:

@@ -48,6 +48,9 @@ pub struct Store {
     pub deployment: ArcStr,
     /// A program for its container whose output is the same as long as they are.
     pub fingerprint: Vec<String>,
+    /// A program for its container that says what data it holds, users and roles apart, a line each; `NAME: at least N ...` for what may
+    /// grow. Empty where its data may be lost.
+    pub holds: Vec<String>,
     /// The folder that holds all of it.
     pub data: ArcStr,
 }

@@ -69,6 +69,9 @@ pub(super) struct Store {
     pub deployment: Text,
     /// The program whose output is the same as long as they are.
     pub fingerprint: Vec<String>,
+    /// The program that says what it holds, users and roles apart, a line each; `NAME: at least N ...` for what may grow.
+    #[serde(default)]
+    pub holds: Vec<String>,
     /// The folder with all of it.
     pub data: String,
 }

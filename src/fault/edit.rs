@@ -208,11 +208,11 @@ pub(super) fn run(cluster: &mut dyn Cluster, namespace: &str, deployment: &str, 
 }
 
 /// Runs a program in a ready pod of a Deployment, however it ends. The time that it takes passes.
-pub(super) fn attempt(cluster: &mut dyn Cluster, namespace: &str, deployment: &str, argv: &[String]) -> Result<ExecOutput, FaultError> {
-    let object = self::deployment(cluster, namespace, deployment)?;
-    let ready = |pod: &Object| pod.condition("Ready").is_some_and(|condition| condition.get("status").text() == "True");
-    let pod = pods_of(cluster, namespace, &object)?.into_iter().find(ready);
-    let pod = pod.ok_or_else(|| unexpected(format!("pods of deployment {deployment:?}"), "a ready one", "none"))?;
+///
+/// # Errors
+/// That no pod is ready, or that the program cannot be run in it.
+pub fn attempt(cluster: &mut dyn Cluster, namespace: &str, deployment: &str, argv: &[String]) -> Result<ExecOutput, FaultError> {
+    let pod = ready_pod(cluster, namespace, deployment)?;
     let request =
         ExecRequest { namespace: namespace.into(), pod: pod.name().into(), container: None, argv: argv.to_vec(), stdin: Vec::new() };
     let output = cluster.exec(&Identity::operator(), &request);
@@ -220,6 +220,17 @@ pub(super) fn attempt(cluster: &mut dyn Cluster, namespace: &str, deployment: &s
     let until = cluster.now() + output.took;
     cluster.wait(until, &[]);
     Ok(output)
+}
+
+/// A ready pod of a Deployment.
+///
+/// # Errors
+/// That there is none.
+pub fn ready_pod(cluster: &mut dyn Cluster, namespace: &str, deployment: &str) -> Result<Object, FaultError> {
+    let object = self::deployment(cluster, namespace, deployment)?;
+    let ready = |pod: &Object| pod.condition("Ready").is_some_and(|condition| condition.get("status").text() == "True");
+    let pod = pods_of(cluster, namespace, &object)?.into_iter().find(ready);
+    pod.ok_or_else(|| unexpected(format!("pods of deployment {deployment:?}"), "a ready one", "none"))
 }
 
 /// Deletes the pods of a Deployment, which makes new ones.

@@ -17,7 +17,7 @@ mod symptom;
 
 pub use accounts::{Access, Account, DropUser, Login, RevokeRole, Role};
 pub use below::{ContainerKill, NetworkDelay, NetworkLoss, NetworkPartition, NodeStop, PodKill};
-pub use edit::{Step, Undo};
+pub use edit::{Step, Undo, attempt, ready_pod};
 pub use image::{SetCommand, SetImage};
 pub use pods::PodImage;
 pub use redeploy::Redeploy;

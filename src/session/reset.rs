@@ -129,7 +129,7 @@ pub(super) fn begin(
         Some(known) => known,
         None => {
             settle(cluster, app)?;
-            Arc::new(Baseline::record(cluster, &app.namespace)?)
+            Arc::new(Baseline::record(cluster, &app.namespace, &app.stores)?)
         }
     };
     let fault = problem.fault.as_ref().map(|fault| if options.strict { fault.strict() } else { fault.clone() });

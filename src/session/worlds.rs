@@ -37,7 +37,7 @@ fn known(settled: &Arc<Settled>, app: &Arc<App>) -> Result<Option<Arc<Baseline>>
     }
     let mut cluster = SimCluster::new(settled.world.clone());
     reset::settle(&mut cluster, app)?;
-    let baseline = Baseline::record(&mut cluster, &app.namespace)?;
+    let baseline = Baseline::record(&mut cluster, &app.namespace, &app.stores)?;
     let found = (!settled.has_names(&format!("{baseline:?}"))).then(|| Arc::new(baseline));
     looked.push((settled.clone(), found.clone()));
     Ok(found)

@@ -1,5 +1,7 @@
 //! [`Baseline`]: what an application consists of before anything is broken. A repair may add to it but not take from it.
 
+use super::stores::Kept;
+use crate::app::Store;
 use crate::cluster::{ApiError, ApiRequest, Cluster, Identity};
 use crate::object::{Json, Object, ResourceRef, resource};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +55,8 @@ pub struct Baseline {
     pub claims: BTreeMap<String, String>,
     /// Nodes on which pods can be placed.
     pub schedulable_nodes: BTreeSet<String>,
+    /// Where the stores' data is, and what they hold.
+    pub stores: Vec<Kept>,
 }
 
 /// Reads a collection in the operator's name.
@@ -72,11 +76,18 @@ pub fn is_schedulable(node: &Object) -> bool {
 }
 
 impl Baseline {
-    /// Records the application in `namespace`.
+    /// Records the application in `namespace` with its stores, which are asked on a copy of the cluster where there can be one: programs
+    /// leave traces.
     ///
     /// # Errors
-    /// When the API server refuses a read.
-    pub fn record(cluster: &mut dyn Cluster, namespace: &str) -> Result<Baseline, ApiError> {
+    /// When the API server refuses a read, or a store does not answer.
+    pub fn record(cluster: &mut dyn Cluster, namespace: &str, stores: &[Store]) -> Result<Baseline, ApiError> {
+        let mut copy = cluster.fork();
+        let asked = match &mut copy {
+            Ok(copy) => &mut **copy,
+            Err(_) => &mut *cluster,
+        };
+        let stores = stores.iter().map(|store| Kept::record(asked, namespace, store)).collect::<Result<_, _>>()?;
         let mut workloads = Vec::new();
         for (group, plural) in WORKLOADS {
             workloads.extend(list(cluster, group, plural, Some(namespace))?.iter().map(|object| Workload::of(plural, object)));
@@ -92,6 +103,7 @@ impl Baseline {
             secrets: names(list(cluster, "", "secrets", Some(namespace))?),
             claims: claims.iter().map(volume).collect(),
             schedulable_nodes: nodes.iter().filter(|node| is_schedulable(node)).map(|node| node.name().to_owned()).collect(),
+            stores,
         })
     }
 

@@ -6,7 +6,7 @@
 
 use super::baseline::{Baseline, is_schedulable, list};
 use super::health::Health;
-use super::{Check, Grade};
+use super::{Check, Grade, stores};
 use crate::cluster::{ApiError, Cluster};
 use crate::fault::{Access, Account, FaultError, Observation, observe};
 use crate::object;
@@ -24,6 +24,8 @@ pub struct Condition {
     pub deployments: Vec<String>,
     /// Users of stores by whom the services read: each can read its data, and nobody can without saying who they are.
     pub stores: Vec<Account>,
+    /// The fault itself parted the stores from where their data was: they have to hold the same again, wherever.
+    pub stores_moved: bool,
     /// Largest share of requests to an endpoint that may fail in the window.
     pub error_share_max: f64,
     /// Longest wait for workloads to converge.
@@ -40,6 +42,7 @@ impl Default for Condition {
         Condition {
             deployments: Vec::new(),
             stores: Vec::new(),
+            stores_moved: false,
             error_share_max: 0.02,
             convergence_max_s: 330,
             settling_max_s: 150,
@@ -211,6 +214,7 @@ impl Window {
         checks.push(present(cluster, "configmaps", &baseline.config_maps, "ConfigMaps")?);
         checks.push(present(cluster, "secrets", &baseline.secrets, "Secrets")?);
         checks.push(claims(&list(cluster, "", "persistentvolumeclaims", Some(namespace))?, baseline));
+        checks.extend(stores::checks(cluster, namespace, &baseline.stores, condition));
         let nodes = list(cluster, "", "nodes", None)?;
         let schedulable = nodes.iter().filter(|node| is_schedulable(node)).map(|node| node.name().to_owned()).collect();
         checks.push(all_present("nodes that take pods", &baseline.schedulable_nodes, &schedulable));

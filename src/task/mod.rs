@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod health;
 pub mod mitigation;
 pub mod names;
+pub mod stores;
 
 pub use answer::{Expected, grade_answer};
 pub use baseline::Baseline;
@@ -128,7 +129,11 @@ impl Task {
             ),
             Task::Analysis => (
                 "Submits the result of the root cause analysis.",
-                parameter("analysis", ParameterKind::TextMap, "A dictionary with the keys \"system_level\" and \"fault_type\"."),
+                parameter(
+                    "analysis",
+                    ParameterKind::TextMap,
+                    "A dictionary with the keys \"system_level\" and \"fault_type\"; None when nothing is faulty.",
+                ),
             ),
             Task::Mitigation => ("Submits the repair: tells that the service has been brought back to health.", Vec::new()),
         };
@@ -140,7 +145,10 @@ impl Task {
         match self {
             Task::Detection => &["submit(\"Yes\")"],
             Task::Localization => &["submit([\"service1\", \"service2\"])", "submit([])"],
-            Task::Analysis => &["submit({\"system_level\": \"your_system_level_analysis\", \"fault_type\": \"your_fault_type_analysis\"})"],
+            Task::Analysis => &[
+                "submit({\"system_level\": \"your_system_level_analysis\", \"fault_type\": \"your_fault_type_analysis\"})",
+                "submit(None)",
+            ],
             Task::Mitigation => &["submit()"],
         }
     }
@@ -181,7 +189,8 @@ impl Task {
             Task::Analysis => format!(
                 "Begin by looking at the service: its pods, logs, events and configuration. Then submit a dictionary with two keys:\n\
                  1. system_level: the level at which the fault lies; one of {}\n\
-                 2. fault_type: the type of the fault; one of {}",
+                 2. fault_type: the type of the fault; one of {}\n\
+                 or None when nothing is faulty.",
                 SYSTEM_LEVELS.join(", "),
                 FAULT_TYPES.join(", ")
             ),

@@ -3,10 +3,12 @@
 #![allow(clippy::too_many_lines, reason = "tests are tables of cases")]
 
 mod agent_texts;
+mod answers;
 mod api_admission;
 mod api_apply;
 mod api_policy;
 mod api_server;
+mod attack_matrix;
 mod attacks;
 mod below;
 mod client_pods;
@@ -17,6 +19,7 @@ mod conformance;
 #[cfg(feature = "bash")]
 mod conformance_backend;
 mod controllers;
+mod determinism;
 mod environment;
 mod episodes;
 mod exec;
@@ -34,6 +37,7 @@ mod hotel_load;
 mod hotel_probes;
 mod hotel_shapes;
 mod hotel_traces;
+mod intervals;
 mod kubectl_acting;
 mod kubectl_objects;
 mod kubectl_reading;
@@ -53,6 +57,7 @@ mod resource_metrics;
 mod rollout;
 mod scheduling;
 mod shop;
+mod signatures;
 #[cfg(feature = "testbed")]
 mod testbed;
 #[cfg(feature = "testbed")]

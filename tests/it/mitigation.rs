@@ -31,13 +31,17 @@ fn endpoints() -> Vec<ArcStr> {
     Catalog::embedded().app("hotel-reservation").expect("embedded").endpoints.iter().map(|e| e.name.clone()).collect()
 }
 
+fn stores() -> Vec<aiopslab::app::Store> {
+    Catalog::embedded().app("hotel-reservation").expect("embedded").stores.clone()
+}
+
 /// Deploys, breaks, and proves that the fault took effect and that users notice.
 fn broken(fault: &str, failing: &str) -> Broken {
     let fault = toml::from_str::<Written>(fault).expect("a fault").fault;
     let mut hotel = Hotel::deployed(11);
     hotel.drive(10.0, Arrivals::Poisson);
     hotel.run(60.0);
-    let baseline = Baseline::record(&mut hotel.cluster, NS).expect("recorded");
+    let baseline = Baseline::record(&mut hotel.cluster, NS, &stores()).expect("recorded");
     let condition = Condition { deployments: vec![fault.target().to_owned()], ..Condition::default() };
     let symptom = Symptom { endpoints: vec![failing.into()], error_share: 0.9 };
     assert!(!symptom.shows(&mut hotel.cluster, NS), "healthy before");

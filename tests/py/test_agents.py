@@ -3,8 +3,10 @@
 import pytest
 
 import aiopslab
+from aiopslab.agents import traffic
 from aiopslab.agents.tables import parse_table
 
+# Attacks on every mitigation, and answers in every dress, over more seeds: tests/it/attack_matrix.rs and answers.rs.
 SEEDS = range(100)
 MITIGATION = [p.id for p in aiopslab.list_problems(task="mitigation")]
 ANSWERS = [p.id for p in aiopslab.list_problems() if p.task != "mitigation"]
@@ -17,7 +19,8 @@ def solved(problem_id, agent, seeds=SEEDS):
 
 
 def test_oracle_solves_every_seed(problem_id):
-    assert solved(problem_id, "oracle") == len(SEEDS)
+    seeds = range(100, 125)
+    assert solved(problem_id, "oracle", seeds) == len(seeds)
 
 
 @pytest.mark.parametrize("problem", MITIGATION)
@@ -25,24 +28,9 @@ def test_runbook_solves_95_of_100_seeds(problem):
     assert solved(problem, "runbook") >= 95
 
 
-@pytest.mark.parametrize("problem", MITIGATION)
-@pytest.mark.parametrize(
-    "command",
-    [
-        "true",
-        "kubectl delete all --all -n test-hotel-reservation",
-        "kubectl scale deployment --all --replicas=0 -n test-hotel-reservation",
-        "kubectl delete namespace test-hotel-reservation",
-    ],
-    ids=["nothing", "delete-all", "scale-to-zero", "delete-namespace"],
-)
-def test_doing_nothing_and_destroying_fail_on_every_seed(problem, command):
-    env = aiopslab.make(problem)
-    for seed in SEEDS:
-        env.reset(seed=seed)
-        env.step(f'exec_shell("{command}")')
-        *_, info = env.step("submit()")
-        assert info["success"] is False, seed
+@pytest.mark.parametrize("problem", ANSWERS)
+def test_runbook_answers_right(problem):
+    assert solved(problem, "runbook", range(20)) >= 19
 
 
 @pytest.mark.parametrize("problem", ANSWERS)
@@ -60,8 +48,11 @@ def test_malformed_answers_score_nothing(problem, answer):
 def test_random_agent_ends_its_episodes(problem_id):
     env = aiopslab.make(problem_id)
     agent = aiopslab.agents.make("random", env)
-    for seed in range(5):
-        assert aiopslab.rollout(env, agent, seed=seed).closing is not None
+    played = [aiopslab.rollout(env, agent, seed=seed) for seed in range(5)]
+    assert all(one.closing is not None for one in played)
+    assert len({str([step["action"] for step in one.steps[2:]]) for one in played}) > 1, "each seed is another draw"
+    again = aiopslab.rollout(env, aiopslab.agents.make("random", env), seed=3)
+    assert [step["action"] for step in again.steps] == [step["action"] for step in played[3].steps]
 
 
 def test_unknown_agent_names_those_there_are(env):
@@ -74,40 +65,24 @@ def test_tables_with_spaces_in_cells():
     assert rows == [{"NAME": "geo-x", "READY": "1/1", "STATUS": "Running", "RESTARTS": "2 (10s ago)", "AGE": "60m"}]
 
 
-def share_right(problems, answer, seeds=range(10)):
-    """Share of episodes of the problems, equally many of each, on which a constant answer is right."""
-    right = 0
-    for problem in problems:
-        env = aiopslab.make(problem)
-        for seed in seeds:
-            env.reset(seed=seed)
-            *_, info = env.step(f"submit({answer})")
-            right += bool(info["success"])
-    return right / (len(problems) * len(seeds))
+def test_what_is_slow_within_a_call_is_not_its_server():
+    slow = [
+        "a,1,ROOT,frontend,HTTP GET /hotels,0,9000000,False,200",
+        "a,2,1,frontend,/search.Search/Nearby,0,8900000,False,-",
+        "a,3,2,search,/search.Search/Nearby,0,8800000,False,-",
+        "a,4,3,search,/geo.Geo/Nearby,0,8700000,False,-",
+    ]
+    assert traffic.deepest_call("\n".join(slow)) is None, "one is none"
+    assert traffic.deepest_call("\n".join(slow + [line.replace("a,", "b,", 1) for line in slow])) == "/geo.Geo/Nearby"
+    assert traffic.server_of("a,4,3,search,/geo.Geo/Nearby,0,9,False,-", "/geo.Geo/Nearby") is None
+    assert traffic.deepest_call("rubbish, with, commas\n\n") is None
 
 
-def test_constant_detections_are_at_chance_once_half_of_the_episodes_are_healthy():
-    detection = [p.id for p in aiopslab.list_problems(task="detection")]
-    healthy = [p for p in detection if p.startswith("noop")]
-    faulty = [p for p in detection if p not in healthy]
-    for answer, on_faulty in (('"Yes"', 1.0), ('"No"', 0.0)):
-        assert share_right(faulty, answer) == on_faulty
-        assert share_right(healthy, answer) == 1.0 - on_faulty
-
-
-def test_constant_and_guessed_localizations_are_right_only_where_they_are_right():
-    problems = [p.id for p in aiopslab.list_problems(task="localization")]
-    answers = ['["geo"]', '["profile"]', '["recommendation"]', '["frontend"]', "[]"]
-    shares = [share_right(problems, answer, seeds=range(3)) for answer in answers]
-    assert sum(shares) <= 1.0
-    everything = [d for d in ("consul", "frontend", "geo", "profile", "rate", "recommendation", "reservation", "search", "user")]
-    assert share_right(problems, str(everything).replace("'", '"'), seeds=range(3)) == 0.0
-
-
-def test_guessed_analyses_score_what_their_share_is():
-    problems = [p.id for p in aiopslab.list_problems(task="analysis")]
-    levels = ("Hardware", "Operating System", "Virtualization", "Application")
-    kinds = ("Misconfiguration", "Code Defect", "Authentication Issue", "Network/Storage Issue", "Operation Error", "Dependency Problem")
-    pairs = [f'{{"system_level": "{level}", "fault_type": "{kind}"}}' for level in levels for kind in kinds]
-    mean = sum(share_right(problems, pair, seeds=range(1)) for pair in pairs) / len(pairs)
-    assert mean <= 2 / len(pairs), "a uniform guess is right once in as many tries as there are pairs, alternatives aside"
+def test_scores():
+    made = aiopslab.score(["misconfig_app_hotel_res-detection-1", "scale_pod_zero_hotel_res-mitigation-1"], ["oracle", "random"], range(3))
+    assert [(one.agent, one.episodes) for one in made] == [("oracle", 3), ("random", 3)] * 2
+    assert [one.solved for one in made if one.agent == "oracle"] == [3, 3]
+    low, high = made[0].interval
+    assert (round(low, 3), high) == (0.438, 1.0)
+    with pytest.raises(aiopslab.InvalidConfig, match="random"):
+        aiopslab.score(["misconfig_app_hotel_res-detection-1"], ["human"], range(1))

@@ -45,6 +45,21 @@ def test_run_as_json(tmp_path):
     assert (tmp_path / result["trajectory"]).exists()
 
 
+def test_score_as_a_table_and_as_json():
+    chosen = ["score", "--suite", "smoke", "--task", "detection", "--seeds", "2"]
+    table = run(*chosen, "--agents", "runbook,oracle", "--by-problem").stdout.splitlines()
+    assert table[0].split() == ["EPISODES", "RUNBOOK", "ORACLE"]
+    assert [line.split()[0] for line in table[1:-1]] == [
+        "misconfig_app_hotel_res-detection-1",
+        "noop_detection_hotel_reservation-1",
+        "scale_pod_zero_hotel_res-detection-1",
+        "detection",
+    ]
+    assert "100.0 % (61.0 to 100.0)" in table[4]
+    scores = json.loads(run(*chosen, "--agents", "oracle", "--jobs", "2", "--json").stdout)
+    assert [(one["episodes"], one["share"]) for one in scores] == [(2, 1.0)] * 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -52,6 +67,8 @@ def test_run_as_json(tmp_path):
         (["run", "nothing"], 2),
         (["run", "misconfig_app_hotel_res-mitigation-1", "--cluster", "moon"], 2),
         (["replay", "no"], 2),
+        (["score", "--agents", "wizard"], 2),
+        (["score", "--suite", "nothing"], 2),
     ],
 )
 def test_exit_codes(arguments, code, tmp_path):

@@ -1,8 +1,8 @@
 """The runbook: an honest, rule-based troubleshooter.
 
 It sees only what any agent sees and knows no problem by name. Like an operator with a checklist it looks at workloads, pods,
-events, Services and their endpoints, and at what was rolled out lately; forms a finding about one workload; repairs it by the
-rule for that kind of finding; checks the result; and submits.
+events, Services and their endpoints, at what was rolled out lately, and, when all of that looks well, at where requests get stuck;
+forms a finding about one workload; repairs it by the rule for that kind of finding; checks the result; and submits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium
 
+from aiopslab.agents import traffic
 from aiopslab.agents.prompt import namespace_of
 from aiopslab.agents.tables import parse_table
 
@@ -46,7 +47,7 @@ class Finding:
     Attributes:
         workload: Name of the Deployment or Service.
         kind: ``scaled-to-zero``, ``crash``, ``denied``, ``unknown-user``, ``image``, ``unscheduled``, ``unbound``, ``no-endpoints``,
-            ``unready``, ``command`` or ``changed``.
+            ``unready``, ``command``, ``changed``, ``late`` or ``silent``.
         evidence: What was seen.
         replicas: Replicas it had before, where that is known.
         volumes: Volumes that are bound to claims which are gone.
@@ -128,7 +129,36 @@ def _diagnose(namespace: str, *, again: bool = False) -> Generator[str, str, Fin
     if finding is not None or again:
         return finding
     replicasets = yield _shell(f"kubectl get replicasets -n {namespace} --sort-by=.metadata.creationTimestamp")
-    return _recent_change(replicasets, deployments)
+    finding = _recent_change(replicasets, deployments)
+    return finding or (yield from _stuck_requests(namespace, deployments))
+
+
+#: Requests that a silent service would have had by now before it is looked at again, and before it is held to be cut off.
+_SUSPICIOUS, _CERTAIN = 2.5, 8.0
+
+
+def _stuck_requests(namespace: str, deployments: str) -> Generator[str, str, Finding | None]:
+    """A service whose answers come late, or whose requests do not reach it any more."""
+    exported = yield f'get_traces("{namespace}", 5)'
+    path = exported.rsplit(" ", 1)[-1].strip()
+    slow = yield _shell(f"awk -F, '$7 > {traffic.SLOW_US}' {path}")
+    if (call := traffic.deepest_call(slow)) is not None:
+        same = yield _shell(f"grep -F ',{call},' {path} | tail -20")
+        service = traffic.server_of(same, call)
+        if service is not None:
+            return Finding(service, "late", f"calls of {call} take more than a second, and {service} is not what takes it")
+    owners = [row["NAME"] for row in parse_table(deployments)]
+    for _ in range(5):
+        exported = yield f'get_metrics("{namespace}", 8)'
+        folder = exported.split("directory: ", 1)[-1].split("\n", 1)[0].strip()
+        counts = yield _shell(f"cat {folder}/application/kpi_requests_total.csv")
+        pod, missed = traffic.most_silent(counts)
+        if missed < _SUSPICIOUS:
+            return None
+        if missed >= _CERTAIN:
+            return Finding(_owner(pod, owners), "silent", f"pod {pod} has had no request, and would have had {missed:.0f}")
+        yield _shell("sleep 25")
+    return None
 
 
 def _idle_workload(deployments: str, events: str) -> Finding | None:
@@ -245,6 +275,10 @@ def _repair(namespace: str, finding: Finding) -> Plan:
     if finding.kind in ("denied", "unknown-user"):
         yield from _let_in(namespace, finding)
         return
+    if finding.kind in ("late", "silent"):
+        # What slows a pod's network down or cuts it off goes with the pod.
+        yield _shell(f"kubectl rollout restart {target} -n {namespace}")
+        return
     undone = yield _shell(f"kubectl rollout undo {target} -n {namespace}")
     if "rolled back" not in undone and "skipped rollback" not in undone:
         yield _shell(f"kubectl rollout restart {target} -n {namespace}")
@@ -286,7 +320,9 @@ def _answer(task: str, finding: Finding | None) -> str:
     if task == "localization":
         return "submit([])" if finding is None else f'submit(["{finding.workload}"])'
     if task == "analysis":
-        level, kind = _LABELS[finding.kind if finding else "changed"]
+        if finding is None:
+            return "submit(None)"
+        level, kind = _LABELS[finding.kind]
         return f'submit({{"system_level": "{level}", "fault_type": "{kind}"}})'
     return "submit()"
 
@@ -304,4 +340,6 @@ _LABELS = {
     "no-endpoints": ("Virtualization", "Misconfiguration"),
     "unready": ("Application", "Misconfiguration"),
     "changed": ("Application", "Misconfiguration"),
+    "late": ("Virtualization", "Network/Storage Issue"),
+    "silent": ("Virtualization", "Network/Storage Issue"),
 }

@@ -41,6 +41,7 @@ pub(super) fn resolve(source: &Source<'_>, files: &[DataFile<'_>], documents: &A
     let store = |store: &written::Store| Store {
         deployment: store.deployment.as_ref().as_str().into(),
         fingerprint: store.fingerprint.clone(),
+        holds: store.holds.clone(),
         data: store.data.as_str().into(),
     };
     Ok(App {
