@@ -271,7 +271,7 @@ fn a_restarted_store_passes_where_its_data_is() {
             .to_owned();
         let other = if node == "node-1" { "node-2" } else { "node-1" };
         run(&mut session, &image("geo", "latest"));
-        let mut verdict = |commands: &[String], passes: bool| {
+        let verdict = |commands: &[String], passes: bool| {
             let mut fork = session.fork().expect("forks");
             let shown: String = commands.iter().map(|command| run(&mut fork, command)).collect();
             let step = fork.step(Action::Text("submit()".to_owned())).expect("in progress");
