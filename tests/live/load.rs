@@ -40,7 +40,7 @@ struct Figures {
 
 fn workload(app: &App, rate_per_s: f64) -> Workload {
     let mix = app.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.weight)).collect();
-    Workload { rate_per_s, arrivals: Arrivals::Poisson, mix }
+    Workload::steady(rate_per_s, Arrivals::Poisson, mix)
 }
 
 fn live(cluster: &mut dyn Cluster, app: &App, namespace: &str, rate: f64) -> Vec<Figures> {

@@ -132,7 +132,9 @@ def summary(results: list[dict[str, Any]], errors: list[str], seconds: float) ->
         mine = [one for one in results if one["policy"] == policy]
         solved = [one for one in mine if one["success"]]
         slowest = max((one["seconds"] for one in mine), default=0.0)
-        lines.append(f"{policy}: {len(solved)} of {len(mine)} solved; {sum(one['seconds'] for one in mine):.0f} s, the longest {slowest:.0f} s")
+        lines.append(
+            f"{policy}: {len(solved)} of {len(mine)} solved; {sum(one['seconds'] for one in mine):.0f} s, the longest {slowest:.0f} s"
+        )
     failed = [one["problem"] for one in results if one["policy"] == "runbook" and not one["success"]]
     lines.append(f"not solved by the runbook: {', '.join(sorted(failed)) or 'none'}")
     variants = [problem.id for problem in aiopslab.list_problems() if "runbook" not in policies_of(problem)]
