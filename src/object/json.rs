@@ -4,6 +4,7 @@
 //! [`Json::Null`]), writes copy only the path they touch ([`Arc::make_mut`]), and map keys are kept sorted, which is the
 //! order Kubernetes prints.
 
+use super::words::word;
 use arcstr::ArcStr;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -11,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A JSON value. Cloning is cheap: text, arrays and maps are shared.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Clone, Default)]
 pub enum Json {
     /// `null`, and what an absent field reads as.
     #[default]
@@ -28,6 +29,22 @@ pub enum Json {
     Arr(Arc<Vec<Json>>),
     /// A map, sorted by key.
     Obj(Arc<Map>),
+}
+
+impl PartialEq for Json {
+    /// Parts that are shared are equal without a look at them.
+    fn eq(&self, other: &Json) -> bool {
+        match (self, other) {
+            (Json::Null, Json::Null) => true,
+            (Json::Bool(a), Json::Bool(b)) => a == b,
+            (Json::Int(a), Json::Int(b)) => a == b,
+            (Json::Float(a), Json::Float(b)) => a == b,
+            (Json::Str(a), Json::Str(b)) => a == b,
+            (Json::Arr(a), Json::Arr(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Json::Obj(a), Json::Obj(b)) => Arc::ptr_eq(a, b) || a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What an absent field reads as.
@@ -61,10 +78,50 @@ impl Entry {
     }
 }
 
+/// What a key can be made of.
+pub trait IntoKey {
+    /// The key.
+    fn into_key(self) -> ArcStr;
+}
+
+impl IntoKey for &str {
+    #[inline]
+    fn into_key(self) -> ArcStr {
+        word(self)
+    }
+}
+impl IntoKey for String {
+    fn into_key(self) -> ArcStr {
+        word(&self)
+    }
+}
+impl IntoKey for &String {
+    fn into_key(self) -> ArcStr {
+        word(self)
+    }
+}
+impl IntoKey for ArcStr {
+    #[inline]
+    fn into_key(self) -> ArcStr {
+        self
+    }
+}
+impl IntoKey for &ArcStr {
+    #[inline]
+    fn into_key(self) -> ArcStr {
+        self.clone()
+    }
+}
+
 impl Map {
     /// An empty map.
     pub const fn new() -> Self {
         Map(Vec::new())
+    }
+
+    /// An empty map with room for so many entries.
+    pub fn with_capacity(entries: usize) -> Self {
+        Map(Vec::with_capacity(entries))
     }
 
     // Inlined, so that the head of a key that is written in the source is known when it is compiled.
@@ -100,8 +157,8 @@ impl Map {
     }
 
     /// Puts `value` under `key` and returns what stood there.
-    pub fn insert(&mut self, key: impl Into<ArcStr>, value: Json) -> Option<Json> {
-        let key = key.into();
+    pub fn insert(&mut self, key: impl IntoKey, value: Json) -> Option<Json> {
+        let key = key.into_key();
         match self.find(&key) {
             Ok(i) => Some(std::mem::replace(&mut self.0[i].value, value)),
             Err(i) => {
@@ -160,9 +217,10 @@ impl Map {
     }
 }
 
-impl<K: Into<ArcStr>> FromIterator<(K, Json)> for Map {
+impl<K: IntoKey> FromIterator<(K, Json)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, Json)>>(entries: I) -> Self {
-        let mut map = Map::new();
+        let entries = entries.into_iter();
+        let mut map = Map::with_capacity(entries.size_hint().0);
         for (key, value) in entries {
             map.insert(key, value);
         }
@@ -175,7 +233,7 @@ impl<K: Into<ArcStr>> FromIterator<(K, Json)> for Map {
 macro_rules! object {
     ($($key:expr => $value:expr),* $(,)?) => {{
         #[allow(unused_mut)]
-        let mut map = $crate::object::Map::new();
+        let mut map = $crate::object::Map::with_capacity(0 $(+ { let _ = stringify!($key); 1 })*);
         $(map.insert($key, $crate::object::Json::from($value));)*
         $crate::object::Json::from(map)
     }};
@@ -406,17 +464,17 @@ impl fmt::Debug for Json {
 
 impl From<&str> for Json {
     fn from(text: &str) -> Self {
-        Json::Str(text.into())
+        Json::Str(word(text))
     }
 }
 impl From<String> for Json {
     fn from(text: String) -> Self {
-        Json::Str(text.into())
+        Json::Str(word(&text))
     }
 }
 impl From<&String> for Json {
     fn from(text: &String) -> Self {
-        Json::Str(text.as_str().into())
+        Json::Str(word(text))
     }
 }
 impl From<ArcStr> for Json {

@@ -16,10 +16,11 @@ pub mod resource;
 pub mod schema;
 pub mod selector;
 pub mod unified_diff;
+mod words;
 
 pub use field_selector::FieldSelector;
 pub(crate) use json::head_of;
-pub use json::{Json, Map, NULL};
+pub use json::{IntoKey, Json, Map, NULL};
 pub use quantity::Quantity;
 pub use resource::{ResourceRef, ResourceType};
 pub use selector::Selector;

@@ -85,7 +85,7 @@ pub struct ContainerRun {
     /// How it ended; `None` while it runs.
     pub end: Option<RunEnd>,
     /// Lines it wrote for reasons of its own (start-up, crash), in order; lines written on requests are derived.
-    pub lines: Vector<(SimTime, ArcStr)>,
+    pub lines: Arc<Vec<(SimTime, ArcStr)>>,
 }
 
 /// A line that a run writes again and again while something lasts.
@@ -126,8 +126,10 @@ impl History {
     pub fn start(&mut self, launch: Arc<Launch>, restart: u32, at: SimTime) -> RunId {
         self.started += 1;
         let id = RunId(self.started);
-        self.runs
-            .insert(id, ContainerRun { id, launch, restart, container_id: ArcStr::new(), started_at: at, end: None, lines: Vector::new() });
+        self.runs.insert(
+            id,
+            ContainerRun { id, launch, restart, container_id: ArcStr::new(), started_at: at, end: None, lines: Arc::default() },
+        );
         id
     }
 
@@ -141,7 +143,7 @@ impl History {
     /// Records a line that a run wrote.
     pub fn write(&mut self, id: RunId, at: SimTime, line: impl Into<ArcStr>) {
         if let Some(run) = self.runs.get_mut(&id) {
-            run.lines.push_back((at, line.into()));
+            Arc::make_mut(&mut run.lines).push((at, line.into()));
         }
     }
 
@@ -187,7 +189,7 @@ impl History {
     /// Forgets the log of a run: the kubelet removed its container.
     pub fn forget(&mut self, id: RunId) {
         if let Some(run) = self.runs.remove(&id) {
-            self.removed.insert(id, ContainerRun { lines: Vector::new(), ..run });
+            self.removed.insert(id, ContainerRun { lines: Arc::default(), ..run });
         }
         self.complaints.retain(|complaint| complaint.run != id);
     }
@@ -265,7 +267,7 @@ impl History {
         }
         self.gone = self.gone.iter().map(|(uid, at)| (names.text(uid), *at)).collect();
         for (run, at) in names.lines() {
-            if let Some((_, line)) = self.runs.get_mut(run).and_then(|run| run.lines.get_mut(*at)) {
+            if let Some((_, line)) = self.runs.get_mut(run).and_then(|run| Arc::make_mut(&mut run.lines).get_mut(*at)) {
                 *line = names.text(line);
             }
         }

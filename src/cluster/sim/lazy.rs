@@ -14,14 +14,17 @@ pub trait Rename {
     /// The same under the names of an episode.
     #[must_use]
     fn renamed(&self, names: &Renaming) -> Self;
+
+    /// Whether there is anything in it that is called differently.
+    fn holds_names(&self, names: &Renaming) -> bool;
 }
 
 /// A shared value that may still have to be renamed. Reads as the value.
 pub struct Lazy<T>(Arc<State<T>>);
 
 enum State<T> {
-    /// As it was made.
-    Own(T),
+    /// As it was made; whether it holds no names of its baseline, once somebody asked.
+    Own { value: T, nameless: OnceLock<bool> },
     /// That of a baseline, to be given the names of an episode.
     Inherited { old: Lazy<T>, names: Arc<Renaming>, new: OnceLock<T> },
 }
@@ -29,12 +32,20 @@ enum State<T> {
 impl<T> Lazy<T> {
     /// A value as it is.
     pub fn new(value: T) -> Self {
-        Lazy(Arc::new(State::Own(value)))
+        Lazy(Arc::new(State::Own { value, nameless: OnceLock::new() }))
     }
 
-    /// The same under the names of an episode, from the first read on.
+    /// The same under the names of an episode, from the first read on. What holds no names is shared by all episodes.
     #[must_use]
-    pub fn later(&self, names: &Arc<Renaming>) -> Self {
+    pub fn later(&self, names: &Arc<Renaming>) -> Self
+    where
+        T: Rename,
+    {
+        if let State::Own { value, nameless } = &*self.0
+            && *nameless.get_or_init(|| !value.holds_names(names))
+        {
+            return self.clone();
+        }
         Lazy(Arc::new(State::Inherited { old: self.clone(), names: Arc::clone(names), new: OnceLock::new() }))
     }
 }
@@ -43,7 +54,7 @@ impl<T: Rename> Deref for Lazy<T> {
     type Target = T;
     fn deref(&self) -> &T {
         match &*self.0 {
-            State::Own(value) => value,
+            State::Own { value, .. } => value,
             State::Inherited { old, names, new } => new.get_or_init(|| old.renamed(names)),
         }
     }
@@ -83,10 +94,18 @@ impl Rename for BTreeMap<ArcStr, ArcStr> {
     fn renamed(&self, names: &Renaming) -> Self {
         self.iter().map(|(key, value)| (key.clone(), names.text(value))).collect()
     }
+
+    fn holds_names(&self, names: &Renaming) -> bool {
+        self.values().any(|value| names.is_in(value))
+    }
 }
 
 impl Rename for Vec<ArcStr> {
     fn renamed(&self, names: &Renaming) -> Self {
         self.iter().map(|text| names.text(text)).collect()
+    }
+
+    fn holds_names(&self, names: &Renaming) -> bool {
+        self.iter().any(|text| names.is_in(text))
     }
 }

@@ -10,7 +10,7 @@ use super::places::Words;
 use super::store::{Key, Kind};
 use super::world::World;
 use crate::object::{Json, Object, head_of};
-use crate::rng::{Key as RandomKey, Stream};
+use crate::rng::{Key as RandomKey, Stream, hexadecimal};
 use aho_corasick::{AhoCorasick, MatchKind};
 use arcstr::ArcStr;
 use imbl::OrdMap;
@@ -172,7 +172,11 @@ fn drawn(sort: &Sort, old: &str, shift: u32, stream: &mut Stream) -> String {
             name
         }
         Sort::Uid => stream.uuid(),
-        Sort::Container => (0..4).map(|_| format!("{:016x}", stream.bits())).collect(),
+        Sort::Container => {
+            let mut id = String::with_capacity(64);
+            (0..4).for_each(|_| hexadecimal(&mut id, stream.bits(), 16));
+            id
+        }
         Sort::PodAddress(range) => {
             let last: u32 = old.rsplit('.').next().and_then(|last| last.parse().ok()).unwrap_or(2);
             format!("{range}{}", last + shift)
@@ -212,6 +216,11 @@ impl Renaming {
             return self.name(at).clone();
         }
         Words::find(&self.names, text).map_or_else(|| text.clone(), |words| words.renamed(text, self))
+    }
+
+    /// Whether a text holds something that gets a new name.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.names.within(text).next().is_some()
     }
 
     /// A store key with new names.

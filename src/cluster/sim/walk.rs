@@ -306,7 +306,7 @@ impl<'g> Walker<'g> {
     fn queue(&mut self, run: RunId) -> Duration {
         let held = std::mem::take(&mut self.held);
         let Some(pressure) = self.pressure else { return held };
-        let queued = pressure.draw(run, &mut self.stream).mul_f64(self.stretch);
+        let queued = pressure.draw(run, &mut self.stream, self.stretch);
         self.queued += queued;
         queued + held
     }
@@ -314,14 +314,14 @@ impl<'g> Walker<'g> {
     /// What a call waits for a connection of its caller's.
     fn connection(&mut self, key: u64) -> Duration {
         let Some(pressure) = self.pressure else { return Duration::ZERO };
-        let waited = pressure.connection(key, &mut self.stream).mul_f64(self.stretch);
+        let waited = pressure.connection(key, &mut self.stream, self.stretch);
         self.queued += waited;
         waited
     }
 
     /// The request from the client's side.
     fn client(&mut self, way: &Way, outcome: Outcome) -> (Answer, Duration) {
-        let overhead = client_time().draw(&mut self.stream).mul_f64(self.pace);
+        let overhead = client_time().draw_paced(&mut self.stream, self.pace);
         match way {
             Way::Hangs { .. } => (Answer::Nothing, self.deadline - self.start),
             Way::Fails { after, .. } => {
@@ -400,7 +400,7 @@ impl<'g> Walker<'g> {
 
     fn act(&mut self, act: &Act, outcome: Outcome, at: SimTime, place: Place) -> SimTime {
         match act {
-            Act::Compute(time) => at + time.draw(&mut self.stream).mul_f64(self.pace),
+            Act::Compute(time) => at + time.draw_paced(&mut self.stream, self.pace),
             Act::Call(call) => self.call(call, outcome, at, place),
             Act::Store(store) => self.store(store, outcome, at, place),
             Act::Parallel { branches, rest } => {
@@ -490,7 +490,7 @@ impl<'g> Walker<'g> {
                     // Lost on the wire, or too late for the caller.
                     return act.timeout.filter(|_| !hung).map_or(self.deadline.max(at), |timeout| at + timeout);
                 }
-                let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
+                let hop = act.hop.draw_paced(&mut self.stream, self.pace);
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let arrived = at + hop / 2 + held / 2;
                 let rest = act.timeout.filter(|_| act.late.share > 0.0).map(|timeout| timeout.saturating_sub(hop + held));
@@ -523,7 +523,7 @@ impl<'g> Walker<'g> {
             StoreWay::Served(path) => {
                 let held = path.hold(&mut self.stream, super::graph::PACKETS).unwrap_or_default();
                 let queued = self.connection(act.key) + act.store.map_or(Duration::ZERO, |store| self.queue(store));
-                let end = at + act.time.draw(&mut self.stream).mul_f64(self.pace) + held + queued;
+                let end = at + act.time.draw_paced(&mut self.stream, self.pace) + held + queued;
                 self.close(span, end, None);
                 match &act.miss {
                     Some(miss) => self.miss(act, miss, outcome, end, place),

@@ -80,14 +80,14 @@ impl Pressure {
         self.queues.extend(other.queues.iter().map(|(run, time)| (*run, *time)));
     }
 
-    /// What a call waits for a connection.
-    pub fn connection(&self, call: u64, stream: &mut Stream) -> Duration {
-        self.connections.get(&call).map_or(Duration::ZERO, |time| time.draw(stream))
+    /// What a call waits for a connection where queues are `stretch` times as long.
+    pub fn connection(&self, call: u64, stream: &mut Stream, stretch: f64) -> Duration {
+        self.connections.get(&call).map_or(Duration::ZERO, |time| time.draw_paced(stream, stretch))
     }
 
-    /// What one request loses.
-    pub fn draw(&self, run: RunId, stream: &mut Stream) -> Duration {
-        self.queues.get(&run).map_or(Duration::ZERO, |time| time.draw(stream))
+    /// What one request loses where queues are `stretch` times as long.
+    pub fn draw(&self, run: RunId, stream: &mut Stream, stretch: f64) -> Duration {
+        self.queues.get(&run).map_or(Duration::ZERO, |time| time.draw_paced(stream, stretch))
     }
 }
 

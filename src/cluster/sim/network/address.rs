@@ -145,8 +145,8 @@ pub fn owner(world: &World, address: &str) -> Owner {
     if let Some(key) = index.services.get(address) {
         return Owner::Service(key.clone());
     }
-    if let Some(node) = world.store.list(Kind::NODE, None).find(|node| node_address(node) == Some(address)) {
-        return Owner::Node(node.name().into());
+    if let Some((key, _)) = world.store.list_by(Kind::NODE, None, |node| node_address(node) == Some(address)).next() {
+        return Owner::Node(key.name.clone());
     }
     if is_api_server(world, address) {
         return Owner::ApiServer;
@@ -160,9 +160,11 @@ pub fn owner(world: &World, address: &str) -> Owner {
 
 /// Whether an address is one that the API server publishes for itself, in the endpoints of the Service `kubernetes`.
 fn is_api_server(world: &World, address: &str) -> bool {
-    let slices = world.store.list(Kind::ENDPOINT_SLICE, Some("default"));
-    let of_api = slices.filter(|slice| slice.label("kubernetes.io/service-name") == Some("kubernetes"));
-    of_api.flat_map(|slice| slice.get("endpoints").items()).any(|e| e.get("addresses").items().iter().any(|a| a.as_str() == Some(address)))
+    let of_api = |slice: &Object| slice.label("kubernetes.io/service-name") == Some("kubernetes");
+    let mut slices = world.store.list_by(Kind::ENDPOINT_SLICE, Some("default"), of_api);
+    slices.any(|(_, slice)| {
+        slice.get("endpoints").items().iter().any(|e| e.get("addresses").items().iter().any(|a| a.as_str() == Some(address)))
+    })
 }
 
 /// A node's internal address.

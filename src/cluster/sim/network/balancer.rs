@@ -105,19 +105,24 @@ pub(super) fn review(world: &mut World) -> bool {
             moved = true;
             continue;
         }
-        let before = follower.links.clone();
+        let before = (follower.links.clone(), follower.watching);
         let from = origin(world, key.0);
         watch(world, key.0, &from, &mut follower);
         learn(world, key.0, &mut follower);
         let addresses: Vec<_> = follower.links.keys().cloned().collect();
         for address in addresses {
             if let Some(link) = follower.links.get(&address).cloned() {
-                let next = examine(world, &key, &from, &address, link);
-                follower.links.insert(address, next);
+                let next = examine(world, &key, &from, &address, &link);
+                if next != link {
+                    follower.links.insert(address, next);
+                }
             }
         }
-        moved |= before != follower.links;
-        world.network.followers.insert(key, follower);
+        let links_moved = before.0 != follower.links;
+        moved |= links_moved;
+        if links_moved || before.1 != follower.watching {
+            world.network.followers.insert(key, follower);
+        }
     }
     moved
 }
@@ -172,10 +177,10 @@ fn learn(world: &World, run: RunId, follower: &mut Follower) {
 }
 
 /// What becomes of one connection now.
-fn examine(world: &mut World, key: &(RunId, ArcStr), from: &Origin, address: &ArcStr, link: Link) -> Link {
-    let Some((ip, port)) = split(address) else { return link };
+fn examine(world: &mut World, key: &(RunId, ArcStr), from: &Origin, address: &ArcStr, link: &Link) -> Link {
+    let Some((ip, port)) = split(address) else { return link.clone() };
     let connection = connect(world, from, ip, port, Transport::Tcp, key.0.0);
-    match link {
+    match *link {
         Link::Up { peer, stalled } => match examine_live(world, key.0, &connection, (peer, stalled)) {
             Verdict::Lost => lost(world, key, from, address),
             Verdict::Flows => Link::Up { peer, stalled: None },
@@ -253,7 +258,7 @@ fn dial_at(world: &mut World, key: &(RunId, ArcStr), address: &ArcStr, at: SimTi
 fn lost(world: &mut World, key: &(RunId, ArcStr), from: &Origin, address: &ArcStr) -> Link {
     // The first attempt is made a moment later; nothing can listen again so soon.
     let since = world.now + Duration::from_millis(1);
-    examine(world, key, from, address, Link::Down { since, due: None })
+    examine(world, key, from, address, &Link::Down { since, due: None })
 }
 
 /// The first attempt to connect at or after `after`, when attempts began at `since`.

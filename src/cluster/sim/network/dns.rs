@@ -60,8 +60,11 @@ pub fn lookup(world: &World, from: &Origin, host: &str) -> Result<Vec<ArcStr>, R
     if let Some(address) = from_hosts_file(world, from, host) {
         return Ok(vec![address]);
     }
+    if !has_server(world, from) {
+        return Err(Reach::NoResolver);
+    }
     for name in candidates(world, from, host) {
-        match query(world, from, &name) {
+        match answer(world, &name) {
             Answer::NoServer => return Err(Reach::NoResolver),
             Answer::NoName => {}
             Answer::Records(records) => {
@@ -102,8 +105,8 @@ fn from_hosts_file(world: &World, from: &Origin, host: &str) -> Option<ArcStr> {
                 .find_map(|a| a.get("ip").as_text().cloned())
         }
         _ => {
-            let mut nodes = world.store.list(Kind::NODE, None);
-            nodes.find(|node| node.name() == host).and_then(super::address::node_address).map(ArcStr::from)
+            let node = world.store.peek(&Key::new(Kind::NODE, ArcStr::new(), host))?;
+            super::address::node_address(node).map(ArcStr::from)
         }
     }
 }
@@ -168,9 +171,11 @@ fn has_server(world: &World, from: &Origin) -> bool {
 
 /// What the name server answers to a question about a full name (without a final dot).
 pub fn query(world: &World, from: &Origin, name: &str) -> Answer {
-    if !has_server(world, from) {
-        return Answer::NoServer;
-    }
+    if has_server(world, from) { answer(world, name) } else { Answer::NoServer }
+}
+
+/// What a name server that is reached answers.
+fn answer(world: &World, name: &str) -> Answer {
     let mut name: ArcStr = name.to_ascii_lowercase().trim_end_matches('.').into();
     let mut records = Vec::new();
     for _ in 0..CHAIN_MAX {

@@ -140,7 +140,7 @@ impl End {
 }
 
 /// What the rules in force do to a call between two ends. Packets within one pod touch no wire.
-pub(super) fn path(world: &World, from: &End, to: &End) -> Path {
+fn path(world: &World, from: &End, to: &End) -> Path {
     let mut path = Path::default();
     if from.pod.is_some() && from.pod == to.pod {
         return path;
@@ -155,6 +155,11 @@ pub(super) fn path(world: &World, from: &End, to: &End) -> Path {
         }
     }
     path
+}
+
+/// As [`path`], from an origin to a place that need not be looked up while no rule is in force.
+pub(super) fn path_to(world: &World, from: &Origin, to: impl FnOnce() -> End) -> Path {
+    if world.network.rules.rules.is_empty() { Path::default() } else { path(world, &End::of(world, from), &to()) }
 }
 
 /// What the rules in force do to packets between the pods of two runs.

@@ -6,7 +6,7 @@ use super::super::kubelet;
 use super::super::store::{Key, Kind};
 use super::super::world::World;
 use super::address::{Owner, owner};
-use super::rules::{End, path};
+use super::rules::{End, path_to};
 use super::{Connection, Origin, Peer, Reach, Transport, policy, socket};
 use crate::object::{Json, Object};
 use crate::rng::Key as RandomKey;
@@ -40,10 +40,11 @@ pub(super) fn ways(world: &World, from: &Origin, address: &ArcStr, port: u16, tr
 
 fn through_service(world: &World, from: &Origin, dialled: (&ArcStr, u16), key: &Key, transport: Transport) -> Vec<Connection> {
     let failed = |reach| vec![Connection::failed(dialled.0.clone(), dialled.1, reach)];
-    let Some(service) = world.store.get(key) else { return failed(Reach::Silence) };
+    // Ports and policies hold no names.
+    let Some(service) = world.store.peek(key) else { return failed(Reach::Silence) };
     // A port that a cluster IP does not have is refused at once, as the ruleset of kube-proxy in nftables mode does.
     let Some(port) = service_port(service, dialled.1, transport) else { return failed(Reach::Refused) };
-    let mut backends = backends(world, service, port);
+    let mut backends = backends(world, key, port);
     if backends.is_empty() {
         return failed(Reach::Refused);
     }
@@ -55,7 +56,7 @@ fn through_service(world: &World, from: &Origin, dialled: (&ArcStr, u16), key: &
         }
     }
     if service.spec().get("sessionAffinity").text() == "ClientIP" {
-        let client = RandomKey::new(world.seed).part("affinity").part(service.uid()).part(&format!("{from:?}"));
+        let client = RandomKey::new(world.seed).part("affinity").part(world.store.uid(key).unwrap_or_default()).part(&format!("{from:?}"));
         let at = client.stream().below(backends.len() as u64) as usize;
         backends = vec![backends.swap_remove(at)];
     }
@@ -84,9 +85,9 @@ fn node_port(world: &World, port: u16, transport: Transport) -> Option<(Key, u16
 }
 
 /// The endpoints that kube-proxy sends to: the ready ones; when there is none, those that serve while they terminate.
-fn backends(world: &World, service: &Object, port: &Json) -> Vec<Backend> {
+fn backends(world: &World, service: &Key, port: &Json) -> Vec<Backend> {
     let (mut ready, mut terminating) = (Vec::new(), Vec::new());
-    for slice in slices(world, service) {
+    for slice in slices_of(world, service.clone()) {
         let Some(number) = slice_port(slice, port) else { continue };
         for endpoint in slice.get("endpoints").items() {
             let conditions = endpoint.get("conditions");
@@ -107,7 +108,11 @@ fn backends(world: &World, service: &Object, port: &Json) -> Vec<Backend> {
 
 /// The EndpointSlices of a Service.
 pub fn slices<'a>(world: &'a World, service: &Object) -> impl Iterator<Item = &'a Object> + use<'a> {
-    let keys = world.network.addresses.slices_of(Key::of(Kind::SERVICE, service));
+    slices_of(world, Key::of(Kind::SERVICE, service))
+}
+
+fn slices_of(world: &World, service: Key) -> impl Iterator<Item = &Object> {
+    let keys = world.network.addresses.slices_of(service);
     keys.filter_map(|key| world.store.get(&key))
 }
 
@@ -124,19 +129,16 @@ fn slice_port(slice: &Object, port: &Json) -> Option<u16> {
 fn to_endpoint(world: &World, from: &Origin, to: (&ArcStr, u16), target: &Owner, transport: Transport) -> Connection {
     let (address, port) = to;
     let mut way = Connection::failed(address.clone(), port, Reach::Silence);
-    let source = End::of(world, from);
     match target {
         Owner::Pod(key) => {
-            let end = End::pod(world, &key.namespace, &key.name);
-            way.path = path(world, &source, &end);
-            let from_itself = source == end;
+            way.path = path_to(world, from, || End::pod(world, &key.namespace, &key.name));
+            let from_itself = matches!(from, Origin::Pod { namespace, pod } if *namespace == key.namespace && *pod == key.name);
             if !way.path.cut && (from_itself || policy::allows(world, from, key, port, transport)) {
                 way.reach = socket::reach_pod(world, key, port, transport, from_itself);
             }
         }
         Owner::Node(node) => {
-            let end = End { pod: None, node: Some(node.clone()) };
-            way.path = path(world, &source, &end);
+            way.path = path_to(world, from, || End { pod: None, node: Some(node.clone()) });
             if !way.path.cut && policy::lets_out(world, from, address, port, transport) {
                 way.reach = reach_node(world, node, port, transport);
             }

@@ -1,6 +1,5 @@
 //! Open ports, and which of them a packet to a pod meets.
 
-use super::super::history::ContainerRun;
 use super::super::store::Key;
 use super::super::world::World;
 use super::{Peer, Reach, Transport};
@@ -66,17 +65,13 @@ impl Wire {
 /// What a connection to a pod's port meets.
 pub(super) fn reach_pod(world: &World, pod: &Key, port: u16, transport: Transport, from_itself: bool) -> Reach {
     let Some(uid) = world.store.uid(pod) else { return Reach::Silence };
-    let alive = |run: &&ContainerRun| run.end.is_none() && run.launch.pod_uid == uid;
     let accepts = |socket: &&Socket| socket.port == port && socket.transport == transport && (from_itself || !socket.loopback_only);
-    for run in world.history.runs().rev().filter(alive) {
-        let sockets = world.network.sockets.get(&run.id);
-        if let Some(socket) = sockets.into_iter().flatten().find(accepts) {
-            return Reach::Peer(Peer::Process {
-                namespace: pod.namespace.clone(),
-                pod: pod.name.clone(),
-                run: run.id,
-                socket: socket.clone(),
-            });
+    // Ports tell more processes apart than pods do, and are quicker to compare.
+    for (id, sockets) in world.network.sockets.iter().rev() {
+        let Some(socket) = sockets.iter().find(accepts) else { continue };
+        if world.history.run(*id).is_some_and(|run| run.end.is_none() && run.launch.pod_uid == uid) {
+            let (namespace, pod) = (pod.namespace.clone(), pod.name.clone());
+            return Reach::Peer(Peer::Process { namespace, pod, run: *id, socket: socket.clone() });
         }
     }
     // UDP has no refusal that clients notice; the ICMP answer is ignored by the ones that matter here (trace agents, resolvers).

@@ -10,7 +10,7 @@ use crate::cluster::sim::controllers::{Outcome, identity};
 use crate::cluster::sim::store::{Key, Kind};
 use crate::cluster::sim::world::World;
 use crate::object;
-use crate::object::{Json, Object};
+use crate::object::{Json, Map, Object};
 
 pub(super) const HASH_LABEL: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -35,12 +35,22 @@ pub fn split(deployment: &Object, mut sets: Vec<Object>) -> (Option<Object>, Vec
 
 /// Whether two templates are equal but for the hash label.
 fn same_template(a: &Json, b: &Json) -> bool {
-    let bare = |template: &Json| {
-        let mut template = template.clone();
-        template.remove_at(&["metadata", "labels", HASH_LABEL]);
-        template
-    };
-    a == b || bare(a) == bare(b)
+    a == b || same_but(a, b, &["metadata", "labels", HASH_LABEL])
+}
+
+/// Whether two values are equal but for what stands at a path. Nothing is copied, and parts that are shared are not looked at.
+fn same_but(a: &Json, b: &Json, path: &[&str]) -> bool {
+    let [key, rest @ ..] = path else { return true };
+    let (Some(left), Some(right)) = (a.as_map(), b.as_map()) else { return a == b };
+    let others = |map| Map::iter(map).filter(|(k, _)| k.as_str() != *key);
+    if !others(left).eq(others(right)) {
+        return false;
+    }
+    match (left.get(key), right.get(key)) {
+        (Some(x), Some(y)) => same_but(x, y, rest),
+        (None, None) => true,
+        _ => rest.is_empty(),
+    }
 }
 
 /// The hash of a pod template: 32-bit FNV-1a of Go's dump of the struct, printed in Kubernetes' name alphabet.
