@@ -31,12 +31,14 @@ const SHORT: usize = 120;
 
 impl Key {
     /// Starts a key with a seed.
+    #[inline]
     pub fn new(seed: u64) -> Self {
         let mut key = Key(Bytes::Short { length: 0, bytes: [0; SHORT] });
         key.append(&seed.to_le_bytes());
         key
     }
 
+    #[inline]
     fn append(&mut self, more: &[u8]) {
         match &mut self.0 {
             Bytes::Short { length, bytes } => match bytes.get_mut(*length..*length + more.len()) {
@@ -57,12 +59,14 @@ impl Key {
 
     /// Appends a text; lengths are hashed too, so `("ab", "c")` and `("a", "bc")` differ.
     #[must_use]
+    #[inline]
     pub fn part(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }
 
     /// Appends a number.
     #[must_use]
+    #[inline]
     pub fn number(mut self, number: u64) -> Self {
         self.append(&number.to_le_bytes());
         self
@@ -70,6 +74,7 @@ impl Key {
 
     /// Appends bytes, with their length.
     #[must_use]
+    #[inline]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
         self.append(&(bytes.len() as u64).to_le_bytes());
         self.append(bytes);

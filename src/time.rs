@@ -54,18 +54,21 @@ impl SimTime {
         if year > 9999 {
             return format!("{:.0}", self.timestamp());
         }
-        let mut text = String::with_capacity(20);
-        let mut put = |number: u64, digits: u32, after: char| {
-            text.extend((0..digits).rev().map(|place| char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
-            text.push(after);
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let mut put = |number: u64, from: usize, digits: usize| {
+            let mut left = number;
+            for digit in text.iter_mut().skip(from).take(digits).rev() {
+                *digit = b'0' + (left % 10) as u8;
+                left /= 10;
+            }
         };
-        put(year, 4, '-');
-        put(month, 2, '-');
-        put(day, 2, 'T');
-        put(second / 3600, 2, ':');
-        put(second / 60 % 60, 2, ':');
-        put(second % 60, 2, 'Z');
-        text
+        put(year, 0, 4);
+        put(month, 5, 2);
+        put(day, 8, 2);
+        put(second / 3600, 11, 2);
+        put(second / 60 % 60, 14, 2);
+        put(second % 60, 17, 2);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `2006-01-02T15:04:05.000000Z`: `metav1.MicroTime`, in UTC.

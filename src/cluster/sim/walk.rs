@@ -455,7 +455,7 @@ impl<'g> Walker<'g> {
         let timeout = act.timeout.unwrap_or_default();
         let ways = act.ways.iter().map(|(way, _)| (way, f64::from(u8::from(matches!(way, Way::Served { .. })))));
         if let Some(Way::Served { vertex, .. }) = choose(&mut self.stream, ways) {
-            let hop = act.hop.draw(&mut self.stream).mul_f64(self.pace);
+            let hop = act.hop.draw_paced(&mut self.stream, self.pace);
             let arrived = at + (hop / 2).min(timeout / 2);
             if act.late.unsent > 0.0 && self.stream.chance(act.late.unsent) {
                 // It waits for a connection all the time.
