@@ -3,7 +3,7 @@
 use super::answer::Documents;
 use super::endpoint::Endpoint;
 use super::image::{Executable, Image, Pull, Reference};
-use super::program::{Port, Program, Source};
+use super::program::{FilePath, Port, Program, Source};
 use crate::object::Json;
 use crate::workload::{Profile, Workload};
 use arcstr::ArcStr;
@@ -125,6 +125,11 @@ impl Instance {
         }
     }
 
+    /// Whether it talks only with clients that use TLS: what `net.tls.mode` says of MongoDB.
+    pub fn requires_tls(&self) -> bool {
+        self.named("tls").is_some_and(|mode| mode == "requireTLS")
+    }
+
     /// Host and port of a `host:port` setting.
     pub fn address(&self, at: usize) -> Option<(&str, u16)> {
         let (host, port) = self.setting(at).rsplit_once(':')?;
@@ -196,13 +201,39 @@ impl Catalog {
             Source::Argument(at) => argv.get(*at).cloned(),
             Source::Flag(name) => flag(&argv, name),
             Source::Switch { flag, value } => argv.contains(flag).then(|| value.clone()),
-            Source::File { path, key } => {
-                let text = files.get(path).or_else(|| image.files.get(path))?;
-                Json::parse(text).ok()?.get(key).as_text().cloned()
+            Source::File { path, key, port, value } => {
+                let path = path.named(&argv)?;
+                let text = files.get(&path).or_else(|| image.files.get(&path))?;
+                let found = configured(text, key, port.as_deref())?;
+                Some(value.clone().unwrap_or(found))
             }
         };
         let settings = program.settings.iter().map(|s| s.sources.iter().find_map(read).unwrap_or_else(|| s.default.clone())).collect();
         Ok(Instance { program, image, argv, settings })
+    }
+}
+
+impl FilePath {
+    /// The path, given a command line.
+    pub fn named(&self, argv: &[ArcStr]) -> Option<ArcStr> {
+        match self {
+            FilePath::Fixed(path) => Some(path.clone()),
+            FilePath::Flag(name) => flag(argv, name),
+        }
+    }
+}
+
+/// What a configuration file (JSON or YAML) says in a field, or in two as `host:port`.
+fn configured(text: &str, key: &str, port: Option<&str>) -> Option<ArcStr> {
+    let file = Json::parse(text).ok().or_else(|| serde_saphyr::from_str(text).ok())?;
+    let field = |path: &str| match path.split('.').fold(&file, |at, name| at.get(name)) {
+        Json::Null => None,
+        value => Some(value.as_text().cloned().unwrap_or_else(|| value.to_compact().into())),
+    };
+    let value = field(key)?;
+    match port {
+        None => Some(value),
+        Some(port) => Some(format!("{value}:{}", field(port)?).into()),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod catalog;
+mod clients;
 pub mod consul;
 pub mod consul_cli;
 pub mod digest;
@@ -24,14 +25,15 @@ mod written;
 
 pub use answer::{Body, Condition, Documents, Join, Keep, Selection};
 pub use catalog::{App, Catalog, Entry, Instance, StartError, Store};
+pub use clients::{Clients, Unconnected};
 pub use embedded::FILES;
 pub use endpoint::{Draw, Endpoint};
 pub use error::{DataError, edits, nearest};
 pub use image::{Executable, Image, Pull, Reference, Shell};
 pub use program::{
-    Access, Behaviour, Call, Callee, Check, Cpu, Credentials, Dial, Failure, Follow, Handler, Listen, Memory, Miss, Need, OnError, OnTerm,
-    Operation, Port, Program, Protocol, Query, Register, Repeat, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start, Step, StoreCall,
-    Then,
+    Access, Behaviour, Call, Callee, Check, Cpu, Credentials, Dial, Failure, FilePath, Follow, Handler, Listen, Memory, Miss, Need,
+    OnError, OnTerm, Operation, Port, Program, Protocol, Query, Register, Repeat, Reply, Resolve, Rule, Seed, Setting, Source, Span, Start,
+    Step, StoreCall, Then,
 };
 pub use resolve::{DataFile, catalog as read_catalog};
 pub use startup::{Effect, Outcome, Startup};

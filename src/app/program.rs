@@ -5,6 +5,7 @@
 //! here can refer to what does not exist.
 
 use super::answer::{Body, Documents};
+use super::clients::Clients;
 use super::template::{LogLine, Template};
 use arcstr::ArcStr;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,10 @@ pub struct Program {
     pub cpu: Cpu,
     /// What it does on SIGTERM.
     pub on_term: OnTerm,
+    /// The libraries with which it calls others.
+    pub clients: Clients,
+    /// What it writes when it hangs up on a client that does not speak its way; `{address}` is the client's.
+    pub hangs_up: Option<LogLine>,
     /// Whether it drops work whose caller no longer waits: servers that pass their callers' contexts on do.
     pub cancels: bool,
     /// Workers: the most requests that it works on at once; others wait for one. `None` for any number.
@@ -59,6 +64,8 @@ impl Program {
                 memory: Memory { start: 1 << 20, working: 2 << 20, ..Memory::default() },
                 cpu: Cpu::default(),
                 on_term: OnTerm::Ignore,
+                clients: Clients::Go,
+                hangs_up: None,
                 cancels: false,
                 pool: None,
                 hop: Span::ZERO,
@@ -121,12 +128,16 @@ pub struct Setting {
 /// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A field of a JSON file in the container (mounted, else baked).
+    /// A field of a JSON or YAML file in the container (mounted, else baked).
     File {
-        /// Absolute path.
-        path: ArcStr,
-        /// Top-level key.
+        /// The file.
+        path: FilePath,
+        /// The field: names joined by dots.
         key: ArcStr,
+        /// The field with the port, when the setting is an address of two fields.
+        port: Option<ArcStr>,
+        /// The setting's value when the field is there, in place of the field's own.
+        value: Option<ArcStr>,
     },
     /// An environment variable.
     Env(ArcStr),
@@ -141,6 +152,15 @@ pub enum Source {
         /// The setting's value then.
         value: ArcStr,
     },
+}
+
+/// Which file a setting is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilePath {
+    /// The one at this absolute path.
+    Fixed(ArcStr),
+    /// The one that a command-line flag names.
+    Flag(ArcStr),
 }
 
 /// A random time: lognormal with a mean and a coefficient of variation.
@@ -308,13 +328,15 @@ pub struct Seed {
     pub on_denied: Failure,
 }
 
-/// What a program does when a step fails: lines, then its end.
+/// What a program does when a step fails: lines, then its end or another try.
 #[derive(Clone, Debug, Default)]
 pub struct Failure {
     /// Lines; `{error}` is the error's text.
     pub lines: Vec<LogLine>,
     /// Exit code; `None` goes on as if nothing had happened.
     pub exit: Option<i32>,
+    /// Whether it does the step again instead, for ever.
+    pub again: bool,
 }
 
 /// A port that is opened.
@@ -343,6 +365,7 @@ pub enum Port {
 pub enum Protocol {
     Http,
     Grpc,
+    Thrift,
     Mongo,
     Memcached,
     Redis,
@@ -381,12 +404,21 @@ pub struct Follow {
 /// An operation that others call.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Full name, `/geo.Geo/Nearby`; the server span's name.
+    /// Full name, `/geo.Geo/Nearby`.
     pub name: ArcStr,
+    /// The server span's name, where it is another.
+    pub span: Option<ArcStr>,
     /// CPU milliseconds of one request, in place of [`Cpu::request_ms`].
     pub cpu_ms: Option<f64>,
     /// What it does.
     pub steps: Vec<Step>,
+}
+
+impl Operation {
+    /// The server span's name.
+    pub fn span_name(&self) -> &ArcStr {
+        self.span.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// An HTTP handler.
@@ -408,8 +440,10 @@ pub struct Handler {
     pub cpu_ms: Option<f64>,
     /// What it answers.
     pub reply: Reply,
-    /// Status when a step fails; the body is the error's text.
+    /// Status when a step fails.
     pub error_status: u16,
+    /// The body then, with `{error}` for the error's text; `None` for the text alone.
+    pub error_body: Option<Template>,
 }
 
 /// A check of a request's parameters.
@@ -554,6 +588,8 @@ pub struct Miss {
 pub struct OnError {
     /// A line it writes; `{error}` is the error's text.
     pub log: Option<LogLine>,
+    /// The line in its place when there was no connection.
+    pub unconnected: Option<LogLine>,
     /// And then.
     pub then: Then,
 }
@@ -561,7 +597,7 @@ pub struct OnError {
 impl OnError {
     /// Passes the error on and writes nothing.
     pub fn fail() -> Self {
-        OnError { log: None, then: Then::Fail }
+        OnError { log: None, unconnected: None, then: Then::Fail }
     }
 }
 

@@ -2,10 +2,12 @@
 //! again, how long clients wait, what a failed call does to its caller.
 
 use super::catalog::Instance;
+use super::clients::{Clients, Unconnected};
 use super::program::{Handler, OnError, Protocol, StoreCall, Then};
 use crate::rng::Stream;
 use crate::time::SimTime;
 use arcstr::ArcStr;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A client knows no address of the service.
@@ -145,15 +147,44 @@ pub fn reaction(rule: &OnError, hung: bool) -> Reaction {
     }
 }
 
+impl Handler {
+    /// The body of its answer when a step failed with this error.
+    pub fn error_text(&self, error: &ArcStr) -> ArcStr {
+        let filled = |body: &super::Template| body.fill(&|name| (name == "error").then(|| error.clone())).into();
+        self.error_body.as_ref().map_or_else(|| error.clone(), filled)
+    }
+}
+
 impl Instance {
-    /// The line that the rule for a failed call makes the program write.
-    pub fn complaint(&self, rule: &OnError, now: SimTime, error: &ArcStr, keys: &ArcStr) -> Option<String> {
+    /// What the program writes over a failed call: what the rule says, after what the library writes when there was no connection.
+    pub fn complaint(&self, (rule, lost): (&OnError, Option<&Unconnected>), now: SimTime, error: &ArcStr, keys: &ArcStr) -> Option<String> {
         let value = |name: &str| match name {
             "error" => Some(error.clone()),
             "keys" => Some(keys.clone()),
             _ => self.named(name).cloned(),
         };
-        rule.log.as_ref().map(|line| line.render(now, &value))
+        let own = lost.and(rule.unconnected.as_ref()).or(rule.log.as_ref());
+        let lines = [lost.and_then(|lost| lost.line.as_ref()), own];
+        lines.into_iter().flatten().map(|line| line.render(now, &value)).reduce(|all, line| format!("{all}\n{line}"))
+    }
+
+    /// The path and query of a request as its handlers see them. Lua's read what a form posts; Go's do not.
+    pub fn asked<'a>(&self, path: &'a str, body: &[u8]) -> Cow<'a, str> {
+        match std::str::from_utf8(body).map(str::trim) {
+            Ok(form) if self.program.clients == Clients::Lua && form.contains('=') && !form.starts_with(['{', '[']) => {
+                let joint = if path.contains('?') { '&' } else { '?' };
+                Cow::Owned(format!("{path}{joint}{form}"))
+            }
+            _ => Cow::Borrowed(path),
+        }
+    }
+
+    /// The headers of an answer that says what is wrong.
+    pub fn error_headers(&self) -> &'static [(&'static str, &'static str)] {
+        match self.program.clients {
+            Clients::Lua => &[("Server", "openresty/1.15.8.1rc1"), ("Content-Type", "text/plain")],
+            Clients::Go | Clients::Thrift => &[("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")],
+        }
     }
 
     /// The body of a handler's answer when its steps succeeded, for a request with this path and query.

@@ -125,6 +125,9 @@ impl Startup {
     }
 
     fn take(&mut self, failure: &Failure, error: ArcStr) {
+        if failure.again {
+            self.at = self.at.saturating_sub(1);
+        }
         self.lines.extend(failure.lines.iter().cloned());
         self.error = error;
         self.exit = failure.exit;

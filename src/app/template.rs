@@ -91,6 +91,8 @@ pub enum LogFormat {
     ZerologJson,
     /// Go's standard logger: `2006/01/02 15:04:05 MESSAGE`.
     GoStandard,
+    /// Boost.Log as DeathStarBench sets it up: `LEVEL (FILE:LINE:FUNCTION) MESSAGE`.
+    Boost,
 }
 
 /// One line (or several, with line feeds in it) that a program writes.
@@ -118,6 +120,7 @@ impl LogLine {
             LogFormat::Plain => text,
             LogFormat::Zerolog => zerolog(&text, now),
             LogFormat::ZerologJson => zerolog_json(&text, now),
+            LogFormat::Boost => boost(&text, now),
             LogFormat::GoStandard => format!("{} {text}", now.timestamp().strftime("%Y/%m/%d %H:%M:%S")),
         }
     }
@@ -134,9 +137,17 @@ fn clock(name: &str, now: SimTime) -> Option<ArcStr> {
         "time_go" => stamp().strftime("%Y/%m/%d %H:%M:%S").to_string().into(),
         "time_slash" => stamp().strftime("%Y/%m/%d %H:%M:%S").to_string().into(),
         "time_pg" => stamp().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string().into(),
+        "time_c" => stamp().strftime("%a %b %e %H:%M:%S %Y").to_string().into(),
+        "time_boost" => stamp().strftime("%Y-%b-%d %H:%M:%S.%6f").to_string().into(),
         "time_redis" => stamp().strftime("%d %b %Y %H:%M:%S.%3f").to_string().into(),
         _ => return None,
     })
+}
+
+/// `[2026-Sep-24 12:00:00.123456] <error>: (FILE:LINE:FUNCTION) MESSAGE`.
+fn boost(text: &str, now: SimTime) -> String {
+    let (level, rest) = text.split_once(' ').unwrap_or(("info", text));
+    format!("[{}] <{level}>: {rest}", now.timestamp().strftime("%Y-%b-%d %H:%M:%S.%6f"))
 }
 
 /// Appends a level in the colour that zerolog's console writer gives it.

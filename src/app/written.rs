@@ -140,6 +140,9 @@ pub(super) struct Program {
     pub service: Option<String>,
     pub behaviour: Option<Text>,
     pub log: Option<Text>,
+    /// The libraries with which it calls others.
+    pub clients: Option<Text>,
+    pub hangs_up: Option<Spanned<Or<Line>>>,
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
     #[serde(default)]
@@ -210,7 +213,10 @@ pub(super) struct OnTerm {
 #[serde(deny_unknown_fields)]
 pub(super) struct Setting {
     pub file: Option<Text>,
+    /// The flag that names the file.
+    pub config: Option<Text>,
     pub key: Option<String>,
+    pub port: Option<String>,
     pub env: Option<String>,
     pub argument: Option<usize>,
     pub flag: Option<String>,
@@ -236,6 +242,8 @@ pub(super) struct Failure {
     #[serde(default)]
     pub log: Vec<Spanned<Or<Line>>>,
     pub exit: Option<i32>,
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// A step of start-up: exactly one of the verbs, with what belongs to it.
@@ -300,6 +308,7 @@ pub(super) struct Listen {
 #[serde(deny_unknown_fields)]
 pub(super) struct Operation {
     pub name: String,
+    pub span: Option<String>,
     pub cpu_ms: Option<Spanned<f64>>,
     pub steps: Vec<Spanned<Step>>,
 }
@@ -320,6 +329,7 @@ pub(super) struct Http {
     pub steps: Vec<Spanned<Step>>,
     pub reply: Reply,
     pub error_status: Option<u16>,
+    pub error_body: Option<String>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -435,6 +445,7 @@ pub(super) struct Miss {
 #[serde(deny_unknown_fields)]
 pub(super) struct Failed {
     pub log: Option<Spanned<Or<Line>>>,
+    pub unconnected: Option<Spanned<Or<Line>>>,
     #[serde(default)]
     pub ignore: bool,
     pub exit: Option<i32>,

@@ -233,6 +233,14 @@ pub fn ready_pod(cluster: &mut dyn Cluster, namespace: &str, deployment: &str) -
     pod.ok_or_else(|| unexpected(format!("pods of deployment {deployment:?}"), "a ready one", "none"))
 }
 
+/// Rolls a Deployment out again, as `kubectl rollout restart` does.
+pub(super) fn restart(cluster: &mut dyn Cluster, namespace: &str, name: &str) -> Result<Object, FaultError> {
+    let at = crate::object! { "kubectl.kubernetes.io/restartedAt" => cluster.now().rfc3339() };
+    let template = crate::object! { "metadata" => crate::object! { "annotations" => at } };
+    let patch = crate::object! { "spec" => crate::object! { "template" => template } };
+    patch_deployment(cluster, namespace, name, (PatchKind::Strategic, patch), "kubectl-rollout")
+}
+
 /// Deletes the pods of a Deployment, which makes new ones.
 pub(super) fn replace_pods(cluster: &mut dyn Cluster, namespace: &str, deployment: &str) -> Result<(), FaultError> {
     let object = self::deployment(cluster, namespace, deployment)?;

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod below;
+mod config;
 mod edit;
 mod image;
 mod pods;
@@ -17,6 +18,7 @@ mod symptom;
 
 pub use accounts::{Access, Account, DropUser, Login, RevokeRole, Role};
 pub use below::{ContainerKill, NetworkDelay, NetworkLoss, NetworkPartition, NodeStop, PodKill};
+pub use config::SetConfig;
 pub use edit::{Step, Undo, attempt, ready_pod};
 pub use image::{SetCommand, SetImage};
 pub use pods::PodImage;
@@ -37,6 +39,8 @@ pub enum Fault {
     SetImage(SetImage),
     /// A container runs another program.
     SetCommand(SetCommand),
+    /// A file of a ConfigMap says something else.
+    SetConfig(SetConfig),
     /// A Deployment has another number of replicas.
     Scale(Scale),
     /// A Service sends to a port on which nobody listens.
@@ -117,6 +121,7 @@ impl Fault {
         match self {
             Fault::SetImage(_) => "set-image",
             Fault::SetCommand(_) => "set-command",
+            Fault::SetConfig(_) => "set-config",
             Fault::Scale(_) => "scale",
             Fault::TargetPort(_) => "target-port",
             Fault::NodeSelector(_) => "node-selector",
@@ -138,6 +143,7 @@ impl Fault {
         match self {
             Fault::SetImage(fault) => &fault.deployment,
             Fault::SetCommand(fault) => &fault.deployment,
+            Fault::SetConfig(fault) => &fault.deployment,
             Fault::Scale(fault) => &fault.deployment,
             Fault::TargetPort(fault) => &fault.service,
             Fault::NodeSelector(fault) => &fault.deployment,
@@ -171,6 +177,7 @@ impl Fault {
         match self {
             Fault::SetCommand(fault) if fault.anew => anew(),
             Fault::SetImage(_) | Fault::SetCommand(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments")],
+            Fault::SetConfig(_) => config::rights(namespace),
             Fault::Scale(_) => vec![right("get", "apps", "deployments"), right("patch", "apps", "deployments/scale")],
             Fault::TargetPort(_) => vec![right("get", "", "services"), right("patch", "", "services")],
             Fault::NodeSelector(_) => anew(),
@@ -198,6 +205,7 @@ impl Fault {
         match self {
             Fault::SetImage(fault) => fault.inject(cluster, namespace),
             Fault::SetCommand(fault) => fault.inject(cluster, namespace),
+            Fault::SetConfig(fault) => fault.inject(cluster, namespace),
             Fault::Scale(fault) => fault.inject(cluster, namespace),
             Fault::TargetPort(fault) => fault.inject(cluster, namespace),
             Fault::NodeSelector(fault) => fault.inject(cluster, namespace),
@@ -222,6 +230,7 @@ impl Fault {
         match self {
             Fault::SetImage(fault) => fault.prove(cluster, namespace),
             Fault::SetCommand(fault) => fault.prove(cluster, namespace),
+            Fault::SetConfig(fault) => fault.prove(cluster, namespace),
             Fault::Scale(fault) => fault.prove(cluster, namespace),
             Fault::TargetPort(fault) => fault.prove(cluster, namespace),
             Fault::NodeSelector(fault) => fault.prove(cluster, namespace),
@@ -281,6 +290,8 @@ mod tests {
             pod-image = { deployment = "user", container = "hotel-reserv-user", image = "registry.k8s.io/pause:3.10" }
             [[fault]]
             network-delay = { deployment = "user", latency_s = 10.0 }
+            [[fault]]
+            set-config = { configmap = "db", key = "mongod.conf", from = "mode: disabled", to = "mode: requireTLS", deployment = "db", clients = ["web"] }
         "#;
         let file: File = toml::from_str(text).expect("valid");
         let kinds: Vec<_> = file.fault.iter().map(|f| (f.kind(), f.target())).collect();
@@ -302,6 +313,7 @@ mod tests {
                 ("redeploy", "mongodb-geo"),
                 ("pod-image", "user"),
                 ("network-delay", "user"),
+                ("set-config", "db"),
             ]
         );
         assert!(matches!(file.fault[0].strict(), Fault::SetImage(SetImage { image, .. }) if image == "b:2"));

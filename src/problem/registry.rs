@@ -13,20 +13,26 @@ macro_rules! files {
 
 /// Every file of problems and suites that is compiled in.
 const FILES: &[(&str, &str)] = files![
+    "problems/assign_to_non_existent_node_social_net.toml",
+    "problems/auth_miss_mongodb.toml",
     "problems/container_kill.toml",
+    "problems/k8s_target_port-misconfig.toml",
     "problems/misconfig_app_hotel_res.toml",
     "problems/network_delay_hotel_res.toml",
     "problems/network_loss_hotel_res.toml",
     "problems/noop_hotel_reservation.toml",
+    "problems/noop_social_network.toml",
     "problems/pod_failure_hotel_res.toml",
     "problems/pod_kill_hotel_res.toml",
     "problems/redeploy_without_PV.toml",
     "problems/revoke_auth_mongodb.toml",
     "problems/scale_pod_zero_hotel_res.toml",
+    "problems/scale_pod_zero_social_net.toml",
     "problems/user_unregistered_mongodb.toml",
     "problems/wrong_bin_usage.toml",
     "suites/hotel-38.toml",
     "suites/smoke.toml",
+    "suites/social-25.toml",
 ];
 
 /// Problems and suites by name, with the catalogue of applications they play on.

@@ -83,12 +83,13 @@ impl Place {
     pub fn instance(&self) -> Result<Instance, StartError> {
         let image = self.catalog.image(&self.image).ok_or(StartError::NoImage)?;
         let mut files = BTreeMap::new();
-        if let Some((Executable::Program(program), _)) = image.unwrap(&self.argv) {
+        if let Some((Executable::Program(program), argv)) = image.unwrap(&self.argv) {
             for source in program.settings.iter().flat_map(|s| &s.sources) {
                 if let Source::File { path, .. } = source
-                    && let Ok(text) = std::fs::read_to_string(self.path(path))
+                    && let Some(path) = path.named(&argv)
+                    && let Ok(text) = std::fs::read_to_string(self.path(&path))
                 {
-                    files.insert(path.clone(), ArcStr::from(text));
+                    files.insert(path, ArcStr::from(text));
                 }
             }
         }

@@ -87,6 +87,13 @@ async fn datagrams(role: &Arc<Role>, socket: UdpSocket) {
 async fn connection(role: &Arc<Role>, stream: TcpStream, (protocol, port): (Protocol, u16)) {
     let of = role.clone();
     match (role.instance.program.behaviour, protocol) {
+        // Testbeds do not speak TLS: whoever demands it hangs up.
+        (Behaviour::Mongo, _) if role.instance.requires_tls() => {
+            if let (Some(line), Ok(client)) = (&role.instance.program.hangs_up, stream.peer_addr()) {
+                let text = role.instance.render(line, role.now(), &|name| (name == "address").then(|| client.to_string().into()));
+                role.write(&text);
+            }
+        }
         (Behaviour::Mongo, _) => mongod::serve(role, stream).await,
         (Behaviour::Memcached, _) => memcached::serve(role, stream).await,
         (Behaviour::Redis, _) => redis::serve(role, stream).await,
@@ -100,7 +107,7 @@ async fn connection(role: &Arc<Role>, stream: TcpStream, (protocol, port): (Prot
         (Behaviour::Jaeger, Protocol::Http) => {
             http::serve(stream, move |asked| std::future::ready(jaeger::answer(&of, port, &asked))).await;
         }
-        (Behaviour::Service, Protocol::Http | Protocol::Grpc) => match is_frame(&stream).await {
+        (Behaviour::Service, Protocol::Http | Protocol::Grpc | Protocol::Thrift) => match is_frame(&stream).await {
             Some(true) => operations(role, stream).await,
             Some(false) if protocol == Protocol::Http => {
                 http::serve(stream, move |asked| {

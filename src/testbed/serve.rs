@@ -5,8 +5,8 @@ use super::line::Line;
 use super::role::{Role, locked};
 use super::spans::{Context, Open};
 use super::stores;
-use crate::app::rules::{self, CLOSING, DEADLINE, Reaction, across, parameter, split_path};
-use crate::app::{Call, Callee, OnError, Span, Step};
+use crate::app::rules::{self, Reaction, parameter, split_path};
+use crate::app::{Call, Callee, OnError, Span, Step, Unconnected};
 use crate::object;
 use crate::object::Json;
 use crate::telemetry::SpanKind;
@@ -46,7 +46,7 @@ pub async fn request(role: &Arc<Role>, asked: Asked) -> Answer {
         return role.metrics.answer(&role.instance.program.service);
     }
     let Some(handler) = role.instance.program.handler(&asked.method, path).cloned() else {
-        return Answer::error(404, "404 page not found");
+        return wrong(role, 404, "404 page not found");
     };
     let name = handler.span.as_ref().map(|name| {
         ArcStr::from(name.fill(&|part| match part {
@@ -60,9 +60,10 @@ pub async fn request(role: &Arc<Role>, asked: Asked) -> Answer {
         role.metrics.count(&operation, &answer.status.to_string(), began.elapsed());
         answer
     };
-    let find = |name: &str| parameter(&asked.path, name);
+    let path = role.instance.asked(&asked.path, &asked.body);
+    let find = |name: &str| parameter(&path, name);
     if let Some(check) = handler.checks.iter().find(|check| !check.rule.holds(&find)) {
-        return count(Answer::error(check.status, &check.body));
+        return count(wrong(role, check.status, &check.body));
     }
     let span = name.and_then(|name| {
         let sampled = role.draw(|stream| stream.unit()) < role.tracer.ratio();
@@ -80,12 +81,18 @@ pub async fn request(role: &Arc<Role>, asked: Asked) -> Answer {
         role.tracer.close(span.with_request(&asked.path, status), error.clone());
     }
     count(match error {
-        Some(error) => Answer::error(status, &error),
+        Some(error) => wrong(role, status, &handler.error_text(&error)),
         None => {
             let headers = handler.reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             Answer { status, headers, body: role.instance.body(&handler, &asked.path).into_bytes() }
         }
     })
+}
+
+/// An answer that says what is wrong, as the program's libraries send it.
+fn wrong(role: &Role, status: u16, text: &str) -> Answer {
+    let headers = role.instance.error_headers().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Answer { headers, ..Answer::error(status, text) }
 }
 
 /// Answers a call; `None` when the process ends over it.
@@ -94,10 +101,12 @@ pub async fn operation(role: &Arc<Role>, request: &Json) -> Option<Json> {
     let mut answer = object! { "id" => request.get("id") };
     let name = request.get("op").text();
     let Some(operation) = role.instance.program.operation(name).cloned() else {
-        answer.set("error", rules::unimplemented(name));
+        // The caller's libraries would word it; both ends use the same ones.
+        answer.set("error", role.instance.program.clients.unimplemented(name));
         return Some(answer);
     };
-    let span = Context::read(request.get("span")).map(|parent| role.tracer.open(role, &operation.name, SpanKind::RpcServer, Some(parent)));
+    let span =
+        Context::read(request.get("span")).map(|parent| role.tracer.open(role, operation.span_name(), SpanKind::RpcServer, Some(parent)));
     let at = At { span: span.as_ref().map(Open::context), key: None };
     let error = match steps(role, &operation.steps, at).await {
         Ok(()) => None,
@@ -166,9 +175,9 @@ async fn call_step(role: &Arc<Role>, call: &Call, at: At) -> Result<(), Failed> 
         _ => None,
     };
     let context = span.as_ref().map(Open::context).or(at.span);
-    let mut went = Ok(());
+    let (mut went, mut lost) = (Ok(()), None);
     for _ in 0..=call.retries {
-        went = attempt(role, call, context).await;
+        went = attempt(role, call, (context, &mut lost)).await;
         if went.is_ok() {
             break;
         }
@@ -176,12 +185,12 @@ async fn call_step(role: &Arc<Role>, call: &Call, at: At) -> Result<(), Failed> 
     if let Some(span) = span {
         role.tracer.close(span, went.clone().err());
     }
-    went.or_else(|error| react(role, &call.on_error, &error, &ArcStr::new()))
+    went.or_else(|error| react(role, (&call.on_error, lost.as_ref()), &error, &ArcStr::new()))
 }
 
 /// What a failed call does to its caller.
-pub fn react(role: &Role, rule: &OnError, error: &ArcStr, keys: &ArcStr) -> Result<(), Failed> {
-    if let Some(text) = role.instance.complaint(rule, role.now(), error, keys) {
+pub fn react(role: &Role, (rule, lost): (&OnError, Option<&Unconnected>), error: &ArcStr, keys: &ArcStr) -> Result<(), Failed> {
+    if let Some(text) = role.instance.complaint((rule, lost), role.now(), error, keys) {
         role.write(&text);
     }
     match rules::reaction(rule, false) {
@@ -195,29 +204,34 @@ pub fn react(role: &Role, rule: &OnError, error: &ArcStr, keys: &ArcStr) -> Resu
 }
 
 /// One attempt of a call.
-async fn attempt(role: &Arc<Role>, call: &Call, span: Option<Context>) -> Result<(), ArcStr> {
+async fn attempt(role: &Arc<Role>, call: &Call, (span, lost): (Option<Context>, &mut Option<Unconnected>)) -> Result<(), ArcStr> {
+    let clients = role.instance.program.clients;
     let asked = async {
-        let line = line_to(role, &call.to).await?;
+        let line = line_to(role, &call.to, lost).await?;
         let request = object! { "op" => &call.operation, "span" => span.map_or(Json::Null, Context::json) };
         match line.ask(request).await {
-            Err(_) => Err(CLOSING),
-            Ok(answer) => answer.get("error").as_text().map_or(Ok(()), |error| Err(across(error))),
+            Err(_) => Err(clients.closing()),
+            Ok(answer) => answer.get("error").as_text().map_or(Ok(()), |error| Err(clients.across(error))),
         }
     };
     match call.timeout {
         None => asked.await,
-        Some(limit) => timeout(limit, asked).await.unwrap_or(Err(DEADLINE)),
+        Some(limit) => timeout(limit, asked).await.unwrap_or_else(|_| Err(clients.deadline())),
     }
 }
 
 /// The connection on which a call goes out.
-async fn line_to(role: &Arc<Role>, to: &Callee) -> Result<Arc<Line>, ArcStr> {
+async fn line_to(role: &Arc<Role>, to: &Callee, lost: &mut Option<Unconnected>) -> Result<Arc<Line>, ArcStr> {
     match to {
         Callee::Registered { name, .. } => {
             let balancer = locked(&role.balancers).get(name).cloned();
             balancer.map_or(Err(rules::NO_ADDRESS), |balancer| balancer.pick())
         }
-        Callee::Address(setting) => stores::line(role, *setting).await,
+        Callee::Address(setting) => stores::line(role, *setting).await.map_err(|why| {
+            let error = why.error.clone();
+            *lost = Some(why);
+            error
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use super::line::{Line, open};
 use super::role::{Role, locked};
 use super::{http, mongod, ports};
 use crate::app::mongo::AUTHENTICATION_FAILED;
-use crate::app::rules::{self, NotOpen};
+use crate::app::rules::NotOpen;
 use crate::app::{Access, Credentials, Dial, Follow, Outcome, Protocol, Query, Register, Seed, Start};
 use crate::object::Json;
 use crate::{array, object};
@@ -75,33 +75,37 @@ pub async fn connect(role: &Role, setting: usize, patience: Duration) -> Result<
 
 async fn begin_dial(role: &Arc<Role>, dial: &Dial) -> Outcome {
     let deadline = Instant::now() + dial.timeout + role.draw(|stream| dial.overrun.draw(stream));
+    let (host, port) = address(role, dial.target);
+    let mut why = None;
     loop {
         let began = Instant::now();
-        if let Ok(Some(outcome)) = timeout_at(deadline, attempt(role, dial)).await {
-            return outcome;
+        match timeout_at(deadline, attempt(role, dial)).await {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(found)) => why = found,
+            Err(_) => {}
         }
         let next = began + dial.retry.max(Duration::from_millis(1));
         if next >= deadline {
             sleep_until(deadline).await;
-            return Outcome::Unreachable(rules::unreachable(dial.protocol));
+            return Outcome::Unreachable(role.instance.program.clients.unreachable(dial.protocol, why.as_ref(), &host, port));
         }
         sleep_until(next).await;
     }
 }
 
-/// One attempt; `None` when there is nobody who speaks the protocol.
-async fn attempt(role: &Arc<Role>, dial: &Dial) -> Option<Outcome> {
-    let stream = connect(role, dial.target, dial.timeout).await.ok()?;
+/// One attempt; an error when there is nobody who speaks the protocol, and why when nobody listens.
+async fn attempt(role: &Arc<Role>, dial: &Dial) -> Result<Outcome, Option<NotOpen>> {
+    let stream = connect(role, dial.target, dial.timeout).await.map_err(Some)?;
     if dial.protocol != Protocol::Mongo {
-        return Some(Outcome::Done);
+        return Ok(Outcome::Done);
     }
     let line = Line::over(stream);
-    match log_in(&line, dial.credentials.as_ref()).await? {
+    match log_in(&line, dial.credentials.as_ref()).await.ok_or(None)? {
         true => {
             locked(&role.sessions).insert(dial.target, line);
-            Some(Outcome::Done)
+            Ok(Outcome::Done)
         }
-        false => Some(Outcome::Denied(AUTHENTICATION_FAILED)),
+        false => Ok(Outcome::Denied(AUTHENTICATION_FAILED)),
     }
 }
 

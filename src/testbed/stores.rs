@@ -9,8 +9,8 @@ use super::role::{Role, locked};
 use super::serve::{At, Failed, react, rest, steps, together};
 use super::start::{access, connect, credentials, log_in};
 use crate::app::mongo::AUTHENTICATION_FAILED;
-use crate::app::rules::{NO_SERVERS, NotOpen, draw_keys, keyspace, patience, quoted_keys};
-use crate::app::{Access, Miss, Outcome, Protocol, StoreCall};
+use crate::app::rules::{NotOpen, draw_keys, keyspace, patience, quoted_keys};
+use crate::app::{Access, Miss, Outcome, Protocol, StoreCall, Unconnected};
 use crate::object;
 use crate::telemetry::SpanKind;
 use arcstr::ArcStr;
@@ -54,7 +54,7 @@ pub async fn ask(role: &Arc<Role>, call: &StoreCall, at: At) -> Result<(), Faile
         role.tracer.close(span, None);
     }
     match (went, &call.miss) {
-        (Err(error), _) => react(role, &call.on_error, &error, &quoted_keys(&keys)),
+        (Err(error), _) => react(role, (&call.on_error, None), &error, &quoted_keys(&keys)),
         (Ok(missing), Some(miss)) if !missing.is_empty() => fetch(role, call, (miss, &missing), at).await,
         (Ok(_), _) => Ok(()),
     }
@@ -109,7 +109,7 @@ async fn once(role: &Arc<Role>, call: &StoreCall, keys: &[u64]) -> Result<Vec<u6
 
 fn why_not(role: &Role, call: &StoreCall, why: &NotOpen) -> ArcStr {
     let (host, port) = role.instance.address(call.target).unwrap_or(("", 0));
-    why.store_error(call.protocol, host, port).0
+    role.instance.program.clients.store_error(why, call.protocol, host, port).0
 }
 
 async fn mongo(role: &Arc<Role>, call: &StoreCall, keys: &[u64]) -> Result<(), ArcStr> {
@@ -133,11 +133,17 @@ async fn mongo(role: &Arc<Role>, call: &StoreCall, keys: &[u64]) -> Result<(), A
 
 /// The session with a server: that of the start-up, for good, or one that is opened when it is first needed.
 async fn session(role: &Arc<Role>, call: &StoreCall) -> Result<Arc<Line>, ArcStr> {
+    let clients = role.instance.program.clients;
     let kept = locked(&role.sessions).get(&call.target).cloned();
     if let Some(line) = kept {
-        return if line.is_closed() { Err(arcstr::literal!("EOF")) } else { Ok(line) };
+        match line.is_closed() {
+            false => return Ok(line),
+            true if clients.stays_broken(call.protocol) => return Err(arcstr::literal!("EOF")),
+            true => {}
+        }
     }
-    let stream = connect(role, call.target, Duration::from_secs(10)).await.map_err(|_| NO_SERVERS)?;
+    let (host, port) = role.instance.address(call.target).unwrap_or(("", 0));
+    let stream = connect(role, call.target, Duration::from_secs(10)).await.map_err(|why| why_not(role, call, &why))?;
     let line = Line::over(stream);
     let who = call.credentials.clone().or_else(|| credentials(role, call.target));
     match log_in(&line, who.as_ref()).await {
@@ -146,18 +152,21 @@ async fn session(role: &Arc<Role>, call: &StoreCall) -> Result<Arc<Line>, ArcStr
             Ok(line)
         }
         Some(false) => Err(AUTHENTICATION_FAILED),
-        None => Err(NO_SERVERS),
+        None => Err(clients.unspoken(host, port).0),
     }
 }
 
 /// A connection for calls to the program at a setting's address.
-pub async fn line(role: &Arc<Role>, setting: usize) -> Result<Arc<Line>, ArcStr> {
+pub async fn line(role: &Arc<Role>, setting: usize) -> Result<Arc<Line>, Unconnected> {
     let kept = locked(&role.pools.lines).get(&setting).filter(|line| !line.is_closed()).cloned();
     if let Some(line) = kept {
         return Ok(line);
     }
-    let Some((host, port)) = role.instance.address(setting) else { return Err(role.instance.no_address(setting)) };
-    let stream = connect(role, setting, Duration::from_secs(20)).await.map_err(|why| ArcStr::from(why.dial_error(host, port)))?;
+    let Some((host, port)) = role.instance.address(setting) else {
+        return Err(Unconnected { error: role.instance.no_address(setting), line: None });
+    };
+    let clients = role.instance.program.clients;
+    let stream = connect(role, setting, Duration::from_secs(20)).await.map_err(|why| clients.unconnected(&why, host, port))?;
     let line = Line::over(stream);
     locked(&role.pools.lines).insert(setting, line.clone());
     Ok(line)

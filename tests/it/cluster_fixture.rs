@@ -50,6 +50,7 @@ fn programs() -> Vec<(&'static str, Program)> {
         steps: Vec::new(),
         reply: Reply { status, headers: Vec::new(), body: Body::Text("health".into()) },
         error_status: 500,
+        error_body: None,
     };
     let polite = OnTerm::Graceful { code: 0, after: Duration::from_millis(5) };
     let greedy = Memory { start: 64 << 20, working: 64 << 20, ..Memory::default() };

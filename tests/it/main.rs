@@ -58,6 +58,7 @@ mod rollout;
 mod scheduling;
 mod shop;
 mod signatures;
+mod social;
 #[cfg(feature = "testbed")]
 mod testbed;
 #[cfg(feature = "testbed")]

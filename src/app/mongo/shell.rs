@@ -29,6 +29,7 @@ pub struct Options {
     pub help: bool,
     pub version: bool,
     pub nodb: bool,
+    pub tls: bool,
 }
 
 impl Options {
@@ -59,6 +60,12 @@ impl Options {
                 "--help" | "-h" => options.help = true,
                 "--version" => options.version = true,
                 "--nodb" => options.nodb = true,
+                "--tls" | "--ssl" => options.tls = true,
+                "--tlsCAFile" | "--tlsCertificateKeyFile" | "--sslCAFile" | "--sslPEMKeyFile" => drop(value(name)?),
+                "--tlsAllowInvalidCertificates"
+                | "--tlsAllowInvalidHostnames"
+                | "--sslAllowInvalidCertificates"
+                | "--sslAllowInvalidHostnames" => {}
                 "--shell" | "--norc" | "--verbose" | "--ipv6" | "--disableImplicitSessions" => {}
                 flag if flag.starts_with("-u") && !flag.starts_with("--") => options.user = flag.get(2..).map(str::to_owned),
                 flag if flag.starts_with("-p") && !flag.starts_with("--") => options.password = flag.get(2..).map(str::to_owned),

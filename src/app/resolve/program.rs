@@ -1,9 +1,10 @@
 //! A program: its settings, steps, operations and handlers.
 
 use super::super::answer::Documents;
+use super::super::clients::Clients;
 use super::super::error::DataError;
 use super::super::program::{
-    Behaviour, Cpu, Failure, Handler, Listen, Memory, OnTerm, Operation, Port, Program, Protocol, Setting, Source as From, Span,
+    Behaviour, Cpu, Failure, FilePath, Handler, Listen, Memory, OnTerm, Operation, Port, Program, Protocol, Setting, Source as From, Span,
 };
 use super::super::template::{LogFormat, LogLine, Template};
 use super::super::written::{self, Or};
@@ -33,10 +34,12 @@ pub(super) fn resolve(
 ) -> Result<Program, DataError> {
     let span = written.span();
     let written = written.as_ref();
-    let formats = [("plain", LogFormat::Plain), ("zerolog", LogFormat::Zerolog), ("go", LogFormat::GoStandard)];
+    let formats =
+        [("plain", LogFormat::Plain), ("zerolog", LogFormat::Zerolog), ("go", LogFormat::GoStandard), ("boost", LogFormat::Boost)];
     let format = written.log.as_ref().map_or(Ok(LogFormat::Plain), |word| source.word("log format", word, &formats))?;
     let settings = written.settings.iter().map(|(name, s)| setting(source, name, s)).collect::<Result<Vec<_>, _>>()?;
     let scope = Scope { source, documents, settings: &settings, format };
+    let hangs_up = written.hangs_up.as_ref().map(|line| scope.any_line(line)).transpose()?;
     let behaviour = written.behaviour.as_ref().map_or(Ok(Behaviour::Service), |word| source.word("behaviour", word, BEHAVIOURS))?;
     let memory = memory(source, written, span)?;
     let cpu = written.cpu.as_ref().map_or(Ok(Cpu::default()), |c| cpu(source, c))?;
@@ -55,6 +58,8 @@ pub(super) fn resolve(
         on_term: on_term(source, written.on_term.as_ref())?,
         cancels: written.cancels,
         pool: written.pool.map(|slots| slots.max(1)),
+        hangs_up,
+        clients: written.clients.as_ref().map_or(Ok(Clients::Go), |word| source.word("clients", word, CLIENTS))?,
         hop: Span { mean_ms: written.hop_ms.unwrap_or(0.0), cv: written.hop_cv.unwrap_or(0.0) },
         documents: documents.clone(),
         settings,
@@ -71,9 +76,12 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("pause", Behaviour::Pause),
 ];
 
+const CLIENTS: &[(&str, Clients)] = &[("go", Clients::Go), ("thrift", Clients::Thrift), ("lua", Clients::Lua)];
+
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("http", Protocol::Http),
     ("grpc", Protocol::Grpc),
+    ("thrift", Protocol::Thrift),
     ("mongo", Protocol::Mongo),
     ("memcached", Protocol::Memcached),
     ("redis", Protocol::Redis),
@@ -85,17 +93,29 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
 fn setting(source: &Source<'_>, name: &str, written: &written::Setting) -> Result<Setting, DataError> {
     let mut sources: Vec<From> = Vec::new();
     sources.extend(written.flag.as_ref().map(|flag| From::Flag(flag.into())));
+    let in_file = written.config.is_some() || written.file.is_some();
     match (&written.switch, &written.value) {
         (Some(flag), Some(value)) => sources.push(From::Switch { flag: flag.into(), value: value.into() }),
         (None, None) => {}
+        (None, Some(_)) if in_file => {}
         _ => return Err(DataError::file(source.path, format!("setting `{name}` has only one of switch and value"))),
     }
     sources.extend(written.argument.map(From::Argument));
     sources.extend(written.env.as_ref().map(|env| From::Env(env.into())));
-    match (&written.file, &written.key) {
-        (Some(path), Some(key)) => sources.push(From::File { path: path.as_ref().into(), key: key.into() }),
-        (Some(path), None) => return Err(source.error(path.span(), format!("setting `{name}` names a file but no key in it"))),
-        _ => {}
+    let file = |text: &written::Text, path: FilePath| match &written.key {
+        Some(key) => Ok(From::File {
+            path,
+            key: key.into(),
+            port: written.port.as_ref().map(ArcStr::from),
+            value: written.value.as_ref().map(ArcStr::from),
+        }),
+        None => Err(source.error(text.span(), format!("setting `{name}` names a file but no key in it"))),
+    };
+    if let Some(flag) = &written.config {
+        sources.push(file(flag, FilePath::Flag(flag.as_ref().into()))?);
+    }
+    if let Some(path) = &written.file {
+        sources.push(file(path, FilePath::Fixed(path.as_ref().into()))?);
     }
     Ok(Setting { name: name.into(), sources, default: written.default.as_str().into() })
 }
@@ -154,7 +174,8 @@ fn on_term(source: &Source<'_>, written: Option<&Spanned<written::OnTerm>>) -> R
 fn operation(scope: &Scope<'_>, written: &written::Operation) -> Result<Arc<Operation>, DataError> {
     let steps = written.steps.iter().map(|s| step::resolve(scope, s)).collect::<Result<_, _>>()?;
     let cpu_ms = cpu_ms(scope.source, written.cpu_ms.as_ref())?;
-    Ok(Arc::new(Operation { name: written.name.as_str().into(), cpu_ms, steps }))
+    let span = written.span.as_ref().map(ArcStr::from);
+    Ok(Arc::new(Operation { name: written.name.as_str().into(), span, cpu_ms, steps }))
 }
 
 fn handler(scope: &Scope<'_>, written: &written::Http) -> Result<Arc<Handler>, DataError> {
@@ -168,6 +189,7 @@ fn handler(scope: &Scope<'_>, written: &written::Http) -> Result<Arc<Handler>, D
         cpu_ms: cpu_ms(scope.source, written.cpu_ms.as_ref())?,
         reply: reply::resolve(scope, &written.reply)?,
         error_status: written.error_status.unwrap_or(500),
+        error_body: written.error_body.as_deref().map(Template::parse),
     }))
 }
 
@@ -233,7 +255,7 @@ impl Scope<'_> {
     pub fn failure(&self, written: Option<&written::Failure>) -> Result<Failure, DataError> {
         let Some(written) = written else { return Ok(Failure::default()) };
         let lines = written.log.iter().map(|l| self.any_line(l)).collect::<Result<_, _>>()?;
-        Ok(Failure { lines, exit: written.exit })
+        Ok(Failure { lines, exit: written.exit, again: written.again })
     }
 
     /// A port: a number, or the name of a setting.

@@ -80,5 +80,6 @@ fn on_error(scope: &Scope<'_>, written: Option<&written::Failed>) -> Result<OnEr
         (false, Some(code)) => Then::Exit(code),
         (false, None) => Then::Fail,
     };
-    Ok(OnError { log: written.log.as_ref().map(|line| scope.any_line(line)).transpose()?, then })
+    let line = |written: &Option<_>| written.as_ref().map(|line| scope.any_line(line)).transpose();
+    Ok(OnError { log: line(&written.log)?, unconnected: line(&written.unconnected)?, then })
 }

@@ -104,13 +104,14 @@ fn process(world: &mut World, run: RunId, wire: &Wire, connection: &Connection, 
         return Ok(HttpReply { took: answer.took + connection.path.latency, peer, ..answer });
     }
     let Some(instance) = programs::instance(world, run) else { return closed(soon) };
-    let (path, _) = split(&request.path);
+    let asked = instance.asked(&request.path, &request.body);
+    let (path, _) = split(&asked);
     let Some(handler) = instance.program.handler(&request.method, path).cloned() else {
-        return Ok(error_reply(404, "404 page not found", soon, peer));
+        return Ok(error_reply(&instance, (404, "404 page not found"), soon, peer));
     };
-    let parameter = |name: &str| parameter(&request.path, name);
+    let parameter = |name: &str| parameter(&asked, name);
     if let Some(check) = handler.checks.iter().find(|check| !check.rule.holds(&parameter)) {
-        return Ok(error_reply(check.status, &check.body, soon, peer));
+        return Ok(error_reply(&instance, (check.status, &check.body), soon, peer));
     }
     let root = Root { method: request.method.as_str().into(), path: path.into() };
     let graph = compile_to(world, connection, &root);
@@ -157,17 +158,18 @@ fn answer(
             headers.push(("Content-Length".to_owned(), body.len().to_string()));
             Ok(HttpReply { status: handler.reply.status, headers, body: body.into_bytes(), took, peer })
         }
-        Answer::Status(status, error) => Ok(error_reply(status, &error, took, peer)),
+        Answer::Status(status, error) => Ok(error_reply(instance, (status, &error), took, peer)),
         Answer::Refused(_) => Err(ConnectError::Closed { address: peer.0, port: peer.1, took }),
         Answer::Nothing => Err(ConnectError::TimedOut { address: peer.0, port: peer.1, took, connected: true }),
     }
 }
 
-/// What Go's `http.Error` sends.
-fn error_reply(status: u16, text: &str, took: Duration, peer: (String, u16)) -> HttpReply {
-    let mut reply = reply((status, "text/plain; charset=utf-8", format!("{}\n", text.trim_end_matches('\n'))), took, peer);
-    reply.headers.insert(1, ("X-Content-Type-Options".to_owned(), "nosniff".to_owned()));
-    reply
+/// An answer that says what is wrong, as Go's `http.Error` or a Lua script sends it.
+fn error_reply(instance: &Instance, (status, text): (u16, &str), took: Duration, peer: (String, u16)) -> HttpReply {
+    let body = format!("{}\n", text.trim_end_matches('\n'));
+    let mut headers: Vec<_> = instance.error_headers().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    headers.push(("Content-Length".to_owned(), body.len().to_string()));
+    HttpReply { status, headers, body: body.into_bytes(), took, peer }
 }
 
 /// What the API server answers to a request without a client certificate.

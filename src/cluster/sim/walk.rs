@@ -15,7 +15,7 @@ use super::graph::outcome::{Dist, Ended, Outcome};
 use super::graph::{Act, CallAct, Graph, MissAct, Sequence, StoreAct, StoreWay, Time, Vertex, Visits, Way, Work};
 use super::history::RunId;
 use crate::app::rules::{self, Reaction};
-use crate::app::{Handler, OnError};
+use crate::app::{Handler, OnError, Unconnected};
 use crate::rng::{Key, Stream};
 use crate::telemetry::SpanKind;
 use crate::time::SimTime;
@@ -188,6 +188,15 @@ fn client_time() -> Time {
     *TIME.get_or_init(|| Time::new(crate::app::Span { mean_ms: CLIENT.as_secs_f64() * 1e3, cv: CLIENT_CV }))
 }
 
+/// A failed call, as its caller notices it.
+struct Failure<'a> {
+    error: ArcStr,
+    /// The keys that a request to a store asked for.
+    keys: ArcStr,
+    /// When there was no connection.
+    lost: Option<&'a Unconnected>,
+}
+
 /// Where in a call tree the walk is.
 #[derive(Clone, Copy)]
 struct Place {
@@ -342,7 +351,7 @@ impl<'g> Walker<'g> {
         let work = vertex.and_then(|at| self.graph.vertices.get(at)).map(|v| &v.work);
         match (self.graph.end(outcome), work) {
             (Ended::Served, _) => vertex.map_or(Answer::Nothing, Answer::Served),
-            (Ended::Failed { error, .. }, Some(Work::Handler(handler))) => Answer::Status(handler.error_status, error.clone()),
+            (Ended::Failed { error, .. }, Some(Work::Handler(handler))) => Answer::Status(handler.error_status, handler.error_text(error)),
             (Ended::Failed { error, .. } | Ended::Unreachable { error, silent: false }, _) => Answer::Refused(error.clone()),
             (Ended::Answered { status, body }, _) => Answer::Status(*status, body.clone()),
             (Ended::Hung { .. } | Ended::Unreachable { .. } | Ended::GivenUp, _) => Answer::Nothing,
@@ -364,7 +373,7 @@ impl<'g> Walker<'g> {
     fn arrive(&mut self, found: &Vertex, vertex: usize, at: SimTime, parent: Option<usize>) -> Option<usize> {
         match &found.work {
             _ if self.spans.is_none() => None,
-            Work::Operation(operation) => self.open(vertex, &operation.name, SpanKind::RpcServer, at, parent),
+            Work::Operation(operation) => self.open(vertex, operation.span_name(), SpanKind::RpcServer, at, parent),
             Work::Handler(handler) => handler.span.as_ref().and_then(|name| {
                 let name = name.fill(&|part| self.handler_value(handler, part));
                 self.open(vertex, &name.into(), SpanKind::HttpServer, at, parent)
@@ -422,7 +431,9 @@ impl<'g> Walker<'g> {
         let error = self.error(last);
         self.close(span, at, error.clone());
         let hung = matches!(self.graph.end(last), Ended::Hung { .. });
-        self.react(&act.on_error, hung, error.map(|error| (error, ArcStr::new())), at, place.vertex);
+        let lost = act.unconnected.as_ref().filter(|lost| error.as_ref() == Some(&lost.error));
+        let failure = error.map(|error| Failure { error, keys: ArcStr::new(), lost });
+        self.react((&act.on_error, hung), failure, at, place.vertex);
         at
     }
 
@@ -517,7 +528,8 @@ impl<'g> Walker<'g> {
                 let end = at + after.mul_f64(self.stream.range(0.9, 1.1));
                 self.close(span, end, None);
                 let keys = self.keys(act, place.key);
-                self.react(&act.on_error, false, Some((error.clone(), keys)), end, place.vertex);
+                let failure = Failure { error: error.clone(), keys, lost: None };
+                self.react((&act.on_error, false), Some(failure), end, place.vertex);
                 end
             }
             StoreWay::Served(path) => {
@@ -579,10 +591,10 @@ impl<'g> Walker<'g> {
     }
 
     /// What a program does about a failed call.
-    fn react(&mut self, rule: &OnError, hung: bool, failure: Option<(ArcStr, ArcStr)>, at: SimTime, vertex: usize) {
-        let (Some((error, keys)), Some(found)) = (failure, self.graph.vertices.get(vertex)) else { return };
+    fn react(&mut self, (rule, hung): (&OnError, bool), failure: Option<Failure<'_>>, at: SimTime, vertex: usize) {
+        let (Some(Failure { error, keys, lost }), Some(found)) = (failure, self.graph.vertices.get(vertex)) else { return };
         let at = at.min(self.deadline);
-        let text = found.instance.complaint(rule, at, &error, &keys);
+        let text = found.instance.complaint((rule, lost), at, &error, &keys);
         match (rules::reaction(rule, hung), text) {
             (Reaction::Exit(code), text) => {
                 self.crash.get_or_insert(Crash { at, run: found.run, lines: text.into_iter().collect(), code });

@@ -1,7 +1,7 @@
 //! The files of a container: what the image bakes in, what volumes mount, and what the kernel and the kubelet put there.
 
 use super::Session;
-use crate::app::{Executable, Shell as ImageShell, Source};
+use crate::app::{Executable, FilePath, Shell as ImageShell, Source};
 use crate::shell::Vfs;
 use std::sync::Arc;
 
@@ -72,7 +72,9 @@ fn binary(executable: &Executable) -> String {
     for setting in &program.settings {
         for source in &setting.sources {
             match source {
-                Source::File { path, key } => texts.push_str(&format!("{}\0{key}\0", path.rsplit('/').next().unwrap_or(path))),
+                Source::File { path: FilePath::Fixed(path) | FilePath::Flag(path), key, .. } => {
+                    texts.push_str(&format!("{}\0{key}\0", path.rsplit('/').next().unwrap_or(path)));
+                }
                 Source::Argument(_) => {}
                 Source::Env(name) | Source::Flag(name) | Source::Switch { flag: name, .. } => texts.push_str(&format!("{name}\0")),
             }

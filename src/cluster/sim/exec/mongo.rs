@@ -1,8 +1,8 @@
 //! The `mongo` shell in a simulated container: how it reaches a server, and that server.
 
 use super::Session;
-use crate::app::Credentials;
 use crate::app::mongo::{Connection, Database, Keep, Options, Trouble, converse, scripts};
+use crate::app::{Behaviour, Credentials, Instance};
 use crate::cluster::sim::history::RunId;
 use crate::cluster::sim::network::{self, Reach, Transport};
 use crate::cluster::sim::programs::mongo as store;
@@ -61,7 +61,7 @@ pub fn mongo(session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> F
     let mut out = options.banner();
     let (host, port) = options.place();
     let who = options.credentials();
-    match connect(session, who.as_ref(), &host, port) {
+    match connect(session, (who.as_ref(), options.tls), &host, port) {
         Err(trouble) => {
             out.push_str(&trouble.text(&host, port));
             Finished { exit_code: 1, ..Finished::ok(out) }
@@ -80,13 +80,13 @@ pub fn mongo(session: &mut Session<'_>, request: &Request, files: &mut Vfs) -> F
     }
 }
 
-fn connect(session: &mut Session<'_>, who: Option<&Credentials>, host: &str, port: u16) -> Result<RunId, Trouble> {
+fn connect(session: &mut Session<'_>, (who, tls): (Option<&Credentials>, bool), host: &str, port: u16) -> Result<RunId, Trouble> {
     let run = if session.open {
         session.run
     } else {
         let connection = network::connect(session.world, &session.origin(), host, port, Transport::Tcp, session.run.0);
         match (&connection.reach, connection.run()) {
-            (Reach::Peer(_), Some(run)) if speaks(session, run) => run,
+            (Reach::Peer(_), Some(run)) if speaks(session, run, tls) => run,
             (Reach::Peer(_), _) => return Err(Trouble::NotMongo),
             (Reach::Refused, _) => return Err(Trouble::Refused(connection.address.clone())),
             (Reach::Silence, _) => {
@@ -102,6 +102,8 @@ fn connect(session: &mut Session<'_>, who: Option<&Credentials>, host: &str, por
     }
 }
 
-fn speaks(session: &Session<'_>, run: RunId) -> bool {
-    crate::cluster::sim::programs::instance(session.world, run).is_some_and(|i| i.program.behaviour == crate::app::Behaviour::Mongo)
+/// Whether it is a MongoDB that talks with clients that use TLS, or do not.
+fn speaks(session: &Session<'_>, run: RunId, tls: bool) -> bool {
+    let talks = |i: Arc<Instance>| i.program.behaviour == Behaviour::Mongo && i.requires_tls() == tls;
+    crate::cluster::sim::programs::instance(session.world, run).is_some_and(talks)
 }

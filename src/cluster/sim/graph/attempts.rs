@@ -156,6 +156,8 @@ mod tests {
         CallAct {
             key: 0,
             at: "x".into(),
+            unconnected: None,
+            clients: crate::app::Clients::Go,
             span: None,
             timeout: None,
             retries,

@@ -10,7 +10,7 @@ use super::{
     Act, CallAct, Dist, Ended, Entry, Graph, Lateness, MissAct, Outcome, Root, Sequence, StoreAct, StoreWay, Time, Vertex, Way, Work,
 };
 use crate::app::rules::{self, patience};
-use crate::app::{Call, Callee, Instance, Step, StoreCall};
+use crate::app::{Call, Callee, Clients, Instance, Step, StoreCall, Unconnected};
 use arcstr::ArcStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl<'w> Builder<'w> {
         let mut entry = Entry { root: root.clone(), ways: Vec::with_capacity(ways.len()), dist: Dist::default() };
         for way in ways {
             self.note(&way);
-            let dist = self.ends.way_dist(&way, &at);
+            let dist = self.ends.way_dist(&way, (&at, Clients::Go));
             dist.iter().for_each(|(o, p)| entry.dist.add(o, p / count));
             entry.ways.push((way, dist));
         }
@@ -190,15 +190,17 @@ impl<'w> Builder<'w> {
             Callee::Registered { name, .. } => ArcStr::from(format!("{name}{}", call.operation)),
             Callee::Address(setting) => ArcStr::from(format!("{}{}", instance.setting(*setting), call.operation)),
         };
+        let clients = instance.program.clients;
+        let mut unconnected = None;
         let ways = match &call.to {
-            Callee::Registered { name, .. } => self.registered(run, name, call, &at),
-            Callee::Address(setting) => self.addressed(run, instance, *setting, call, &at),
+            Callee::Registered { name, .. } => self.registered((run, clients), name, call, &at),
+            Callee::Address(setting) => self.addressed((run, instance), *setting, call, (&at, &mut unconnected)),
         };
         let (mut attempt, mut with_dist) = (Dist::default(), Vec::with_capacity(ways.len()));
         let count = ways.len().max(1) as f64;
         for way in ways {
             self.note(&way);
-            let dist = self.ends.timed(call.timeout, &way, &at);
+            let dist = self.ends.timed(call.timeout, &way, (&at, clients));
             dist.iter().for_each(|(o, p)| attempt.add(o, p / count));
             with_dist.push((way, dist));
         }
@@ -206,6 +208,8 @@ impl<'w> Builder<'w> {
         let mut act = CallAct {
             key,
             at,
+            unconnected,
+            clients,
             span: call.span.clone(),
             timeout: call.timeout,
             retries: call.retries,
@@ -222,7 +226,7 @@ impl<'w> Builder<'w> {
         act
     }
 
-    fn registered(&mut self, run: RunId, name: &ArcStr, call: &Call, at: &ArcStr) -> Vec<Way> {
+    fn registered(&mut self, (run, clients): (RunId, Clients), name: &ArcStr, call: &Call, at: &ArcStr) -> Vec<Way> {
         let at_once = Duration::from_micros(40);
         let unavailable = |builder: &mut Self, error: ArcStr| {
             let outcome = builder.ends.failed(error, at);
@@ -236,7 +240,7 @@ impl<'w> Builder<'w> {
                     let path = between(self.world, run, peer);
                     self.slow |= !flows;
                     if flows {
-                        self.operation(peer, call, path, at)
+                        self.operation(peer, (call, clients), path, at)
                     } else {
                         Way::Hangs { outcome: self.ends.end(Ended::Hung { at: at.clone() }) }
                     }
@@ -246,19 +250,25 @@ impl<'w> Builder<'w> {
         }
     }
 
-    fn operation(&mut self, peer: RunId, call: &Call, path: Path, at: &ArcStr) -> Way {
+    fn operation(&mut self, peer: RunId, (call, clients): (&Call, Clients), path: Path, at: &ArcStr) -> Way {
         let instance = programs::instance(self.world, peer);
         let found = instance.and_then(|instance| Some((instance.program.operation(&call.operation)?.clone(), instance)));
         match found {
             Some((operation, instance)) => self.served(peer, instance, Work::Operation(operation), path),
             None => {
-                let outcome = self.ends.failed(rules::unimplemented(&call.operation), at);
+                let outcome = self.ends.failed(clients.unimplemented(&call.operation), at);
                 Way::Fails { outcome, after: Duration::from_micros(500) }
             }
         }
     }
 
-    fn addressed(&mut self, run: RunId, instance: &Instance, setting: usize, call: &Call, at: &ArcStr) -> Vec<Way> {
+    fn addressed(
+        &mut self,
+        (run, instance): (RunId, &Instance),
+        setting: usize,
+        call: &Call,
+        (at, unconnected): (&ArcStr, &mut Option<Unconnected>),
+    ) -> Vec<Way> {
         self.dials = true;
         let Some((host, port)) = instance.address(setting) else {
             let outcome = self.ends.failed(instance.no_address(setting), at);
@@ -266,18 +276,23 @@ impl<'w> Builder<'w> {
         };
         let from = network::origin(self.world, run);
         let connections = network::routes(self.world, &from, host, port, Transport::Tcp);
-        connections.iter().map(|connection| self.addressed_way(connection, host, call, at)).collect()
+        let clients = instance.program.clients;
+        *unconnected = connections.iter().find_map(|connection| Some(clients.unconnected(&connection.not_open()?, host, port)));
+        connections.iter().map(|connection| self.addressed_way(connection, host, (call, clients), at)).collect()
     }
 
-    fn addressed_way(&mut self, connection: &Connection, host: &str, call: &Call, at: &ArcStr) -> Way {
+    fn addressed_way(&mut self, connection: &Connection, host: &str, (call, clients): (&Call, Clients), at: &ArcStr) -> Way {
         match (&connection.reach, connection.run()) {
-            (_, Some(peer)) => self.operation(peer, call, connection.path, at),
+            (_, Some(peer)) => self.operation(peer, (call, clients), connection.path, at),
             (Reach::Silence, _) => {
                 self.slow = true;
                 Way::Hangs { outcome: self.ends.end(Ended::Hung { at: at.clone() }) }
             }
             _ => {
-                let error = connection.dial_error(host, "i/o timeout").unwrap_or_else(|| "EOF".to_owned());
+                let error = match connection.not_open() {
+                    Some(why) => clients.unconnected(&why, host, connection.port).error,
+                    None => clients.closing(),
+                };
                 Way::Fails { outcome: self.ends.failed(error, at), after: Duration::from_micros(400) }
             }
         }
@@ -285,7 +300,7 @@ impl<'w> Builder<'w> {
 
     fn store(&mut self, run: RunId, instance: &Arc<Instance>, call: &StoreCall) -> StoreAct {
         let at = ArcStr::from(format!("{} {:?}", instance.setting(call.target), call.protocol));
-        let (way, store) = self.store_way(run, call, &at);
+        let (way, store) = self.store_way((run, instance.program.clients), call, &at);
         self.number(store.map_or(0, |store| store.0));
         match &way {
             StoreWay::Served(path) if path.is_clear() => self.number(1),
@@ -307,10 +322,10 @@ impl<'w> Builder<'w> {
         act
     }
 
-    fn store_way(&mut self, run: RunId, call: &StoreCall, at: &ArcStr) -> (StoreWay, Option<RunId>) {
+    fn store_way(&mut self, (run, clients): (RunId, Clients), call: &StoreCall, at: &ArcStr) -> (StoreWay, Option<RunId>) {
         let fails = |builder: &mut Self, error: ArcStr, after: Duration| {
             let failed = builder.ends.failed(error.clone(), at);
-            StoreWay::Fails { error, outcome: builder.ends.ruled(failed, &call.on_error, at), after }
+            StoreWay::Fails { error, outcome: builder.ends.ruled(failed, &call.on_error, (at, clients)), after }
         };
         match network::store_link(self.world, run, call.target) {
             None => (fails(self, rules::NO_SERVERS, Duration::ZERO), None),

@@ -2,6 +2,7 @@
 
 use super::ends::{Ends, asked, suffixes};
 use super::{Act, CallAct, Dist, Ended, Entry, Graph, MissAct, Outcome, Sequence, StoreAct, Vertex};
+use crate::app::Clients;
 use std::collections::BTreeMap;
 
 /// How often the attempts of a call come too late because of queues.
@@ -53,7 +54,7 @@ impl Delaying<'_> {
         let mut delayed = Entry { root: entry.root.clone(), ways: Vec::with_capacity(entry.ways.len()), dist: Dist::default() };
         for (way, _) in &entry.ways {
             self.reach(way);
-            let dist = self.ends.way_dist(way, &at);
+            let dist = self.ends.way_dist(way, (&at, Clients::Go));
             dist.iter().for_each(|(o, p)| delayed.dist.add(o, p / count));
             delayed.ways.push((way.clone(), dist));
         }
@@ -103,12 +104,12 @@ impl Delaying<'_> {
         let (mut attempt, mut ways) = (Dist::default(), Vec::with_capacity(call.ways.len()));
         for (way, _) in &call.ways {
             self.reach(way);
-            let dist = self.ends.timed(call.timeout, way, &call.at);
+            let dist = self.ends.timed(call.timeout, way, (&call.at, call.clients));
             dist.iter().for_each(|(o, p): (Outcome, f64)| attempt.add(o, p / count));
             ways.push((way.clone(), dist));
         }
         let late = self.late.get(&call.key).copied().unwrap_or_default();
-        let expired = if late.share > 0.0 { self.ends.expired(&ways, &call.at) } else { Dist::default() };
+        let expired = if late.share > 0.0 { self.ends.expired(&ways, (&call.at, call.clients)) } else { Dist::default() };
         let mut delayed = CallAct { ways, attempt, late, expired, dist: Dist::default(), ..call.clone() };
         delayed.dist = self.ends.all(&delayed);
         delayed

@@ -2,13 +2,15 @@
 
 use super::attempts;
 use super::{CallAct, Dist, Ended, MissAct, Outcome, StoreWay, Vertex, Way, Work};
-use crate::app::rules;
-use crate::app::{OnError, Then};
+use crate::app::{Clients, OnError, Then};
 use arcstr::ArcStr;
 use std::time::Duration;
 
 /// Packets of one small request and its answer.
 pub const PACKETS: u32 = 2;
+
+/// Whose call it is: where it stands, and the libraries with which it is made.
+pub type Caller<'a> = (&'a ArcStr, Clients);
 
 /// The table of ends, and the vertices as far as they are built.
 #[derive(Default)]
@@ -35,14 +37,14 @@ impl Ends {
     }
 
     /// How a way ends for a caller that waits for a limited time.
-    pub fn timed(&mut self, timeout: Option<Duration>, way: &Way, at: &ArcStr) -> Dist {
-        let dist = self.way_dist(way, at);
+    pub fn timed(&mut self, timeout: Option<Duration>, way: &Way, (at, clients): Caller<'_>) -> Dist {
+        let dist = self.way_dist(way, (at, clients));
         let Some(timeout) = timeout else { return dist };
         let late = match way {
             Way::Served { path, .. } => path.later_than(timeout),
             _ => 0.0,
         };
-        let expired = self.failed(rules::DEADLINE, at);
+        let expired = self.failed(clients.deadline(), at);
         let mut timed = Dist::default();
         for (outcome, p) in dist.iter() {
             if matches!(self.table.get(usize::from(outcome.ended)), Some(Ended::Hung { .. })) {
@@ -56,7 +58,7 @@ impl Ends {
     }
 
     /// How a way ends, before any rule of the caller's.
-    pub fn way_dist(&mut self, way: &Way, at: &ArcStr) -> Dist {
+    pub fn way_dist(&mut self, way: &Way, (at, clients): Caller<'_>) -> Dist {
         match way {
             Way::Fails { outcome, .. } | Way::Hangs { outcome } => Dist::certain(*outcome),
             Way::Served { vertex, path } => {
@@ -67,7 +69,7 @@ impl Ends {
                 let mut dist = Dist::default();
                 dist.add(hung, lost);
                 for (outcome, p) in reached.iter() {
-                    let seen = if is_call { self.across(outcome) } else { outcome };
+                    let seen = if is_call { self.across(outcome, clients) } else { outcome };
                     dist.add(seen, p * (1.0 - lost));
                 }
                 dist
@@ -75,10 +77,10 @@ impl Ends {
         }
     }
 
-    /// An outcome of a callee as its caller sees it: gRPC wraps errors that are none of its own.
-    fn across(&mut self, outcome: Outcome) -> Outcome {
+    /// An outcome of a callee as its caller sees it.
+    fn across(&mut self, outcome: Outcome, clients: Clients) -> Outcome {
         let wrapped = match self.table.get(usize::from(outcome.ended)) {
-            Some(Ended::Failed { error, at }) if !error.starts_with("rpc error:") => Some((rules::across(error), at.clone())),
+            Some(Ended::Failed { error, at }) => Some((clients.across(error), at.clone())),
             _ => None,
         };
         match wrapped {
@@ -89,12 +91,12 @@ impl Ends {
 
     /// How a call can end with all its attempts and the caller's rule.
     pub fn all(&mut self, act: &CallAct) -> Dist {
-        self.with_rule(&attempts::all(act), &act.on_error, &act.at)
+        self.with_rule(&attempts::all(act), &act.on_error, (&act.at, act.clients))
     }
 
     /// How attempts end that come too late for the caller because of queues: whatever else the callee does goes on.
-    pub fn expired(&mut self, ways: &[(Way, Dist)], at: &ArcStr) -> Dist {
-        let expired = self.failed(rules::DEADLINE, at);
+    pub fn expired(&mut self, ways: &[(Way, Dist)], (at, clients): Caller<'_>) -> Dist {
+        let expired = self.failed(clients.deadline(), at);
         let served = || ways.iter().filter(|(way, _)| matches!(way, Way::Served { .. }));
         let count = served().count().max(1) as f64;
         let mut dist = Dist::default();
@@ -105,7 +107,7 @@ impl Ends {
     }
 
     /// Outcomes after the caller's rule for errors.
-    fn with_rule(&mut self, dist: &Dist, rule: &OnError, at: &ArcStr) -> Dist {
+    fn with_rule(&mut self, dist: &Dist, rule: &OnError, at: Caller<'_>) -> Dist {
         let mut ruled = Dist::default();
         for (outcome, p) in dist.iter() {
             let outcome = self.ruled(outcome, rule, at);
@@ -115,7 +117,7 @@ impl Ends {
     }
 
     /// An outcome after the caller's rule for errors.
-    pub fn ruled(&mut self, outcome: Outcome, rule: &OnError, at: &ArcStr) -> Outcome {
+    pub fn ruled(&mut self, outcome: Outcome, rule: &OnError, (at, clients): Caller<'_>) -> Outcome {
         if outcome.served() {
             return outcome;
         }
@@ -123,7 +125,7 @@ impl Ends {
         let noisy = outcome.noisy || rule.log.is_some();
         match rule.then {
             Then::Exit(_) if !hung => {
-                let closing = self.failed(rules::CLOSING, at);
+                let closing = self.failed(clients.closing(), at);
                 Outcome { ended: closing.ended, noisy: outcome.noisy, crash: true }
             }
             Then::Ignore if !hung => Outcome { ended: 0, noisy, ..outcome },

@@ -25,7 +25,7 @@ pub use time::Time;
 
 use super::history::RunId;
 use super::network::rules::Path;
-use crate::app::{Handler, Instance, OnError, Operation, Then};
+use crate::app::{Clients, Handler, Instance, OnError, Operation, Then, Unconnected};
 use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +163,10 @@ pub struct CallAct {
     pub hop: Time,
     /// Ways it can go, equally likely; what each leads to, before the caller's rule for errors.
     pub ways: Vec<(Way, Dist)>,
+    /// What the caller notices when it cannot connect.
+    pub unconnected: Option<Unconnected>,
+    /// The caller's libraries.
+    pub clients: Clients,
     /// One attempt, before the caller's rule for errors, as far as queues do not make it late.
     pub attempt: Dist,
     /// How often queues do.

@@ -12,7 +12,7 @@ use super::super::world::World;
 use super::balancer::origin;
 use super::{Connection, Peer, Reach, Transport, connect, rules};
 use crate::app::rules::NO_SERVERS;
-use crate::app::{Instance, Protocol, Step};
+use crate::app::{Clients, Instance, Protocol, Step};
 use arcstr::ArcStr;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub(super) struct Held {
     /// The setting with the store's `host:port`.
     setting: usize,
     protocol: Protocol,
+    clients: Clients,
     host: ArcStr,
     port: u16,
     /// The address that it was opened to, once one was found.
@@ -82,7 +83,7 @@ fn stores_of(instance: &Instance) -> Vec<Held> {
     let open = |(setting, protocol): (usize, Protocol)| {
         let (host, port) = instance.address(setting)?;
         let link = StoreLink::Broken(NO_SERVERS, Duration::ZERO);
-        Some(Held { setting, protocol, host: host.into(), port, address: None, link })
+        Some(Held { setting, protocol, clients: program.clients, host: host.into(), port, address: None, link })
     };
     targets.into_iter().filter_map(open).collect()
 }
@@ -107,7 +108,9 @@ fn examine(world: &World, run: RunId, mut held: Held) -> Held {
     let host = held.address.clone().unwrap_or_else(|| held.host.clone());
     held.link = match &held.link {
         StoreLink::Open(store, _) if alive(world, *store) => StoreLink::Open(*store, rules::between(world, run, *store)),
-        StoreLink::Open(..) if held.protocol == Protocol::Mongo => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_micros(50)),
+        StoreLink::Open(..) if held.clients.stays_broken(held.protocol) => {
+            StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_micros(50))
+        }
         StoreLink::Broken(error, _) if held.protocol == Protocol::Mongo && error == "EOF" => return held,
         _ => {
             let connection = connect(world, &from, &host, held.port, Transport::Tcp, run.0);
@@ -130,10 +133,13 @@ fn link_of(connection: &Connection, held: &Held) -> StoreLink {
             StoreLink::Open(*run, connection.path)
         }
         (Some(why), ..) => {
-            let (error, after) = why.store_error(held.protocol, &held.host, connection.port);
+            let (error, after) = held.clients.store_error(&why, held.protocol, &held.host, connection.port);
             StoreLink::Broken(error, after)
         }
-        (None, _, Protocol::Mongo) => StoreLink::Broken(NO_SERVERS, Duration::from_secs(10)),
+        (None, _, Protocol::Mongo) => {
+            let (error, after) = held.clients.unspoken(&held.host, connection.port);
+            StoreLink::Broken(error, after)
+        }
         (None, ..) => StoreLink::Broken(arcstr::literal!("EOF"), Duration::from_millis(1)),
     }
 }

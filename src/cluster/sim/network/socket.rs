@@ -54,6 +54,7 @@ impl Wire {
             (_, Protocol::Raw) => true,
             (Wire::Http { tls }, Protocol::Http) | (Wire::Mongo { tls_required: tls }, Protocol::Mongo) => !tls,
             (Wire::Grpc, Protocol::Grpc) | (Wire::Memcached, Protocol::Memcached) => true,
+            (Wire::Other(name), Protocol::Thrift) => name == "thrift",
             (Wire::Other(name), Protocol::Redis) => name == "redis",
             (Wire::Other(name), Protocol::Postgres) => name == "postgres",
             (Wire::Other(name), Protocol::Dns) => name == "dns",

@@ -5,7 +5,6 @@
 
 use super::{Process, Work, consul, host_name, launch, mongo, uuid};
 use crate::app::consul::Registration;
-use crate::app::rules;
 use crate::app::{Behaviour, Dial, Effect, Outcome, Protocol, Query, Register, Seed, Start};
 use crate::cluster::sim::history::RunId;
 use crate::cluster::sim::kubelet;
@@ -147,6 +146,7 @@ fn wire(protocol: Protocol) -> Wire {
     match protocol {
         Protocol::Http => Wire::Http { tls: false },
         Protocol::Grpc => Wire::Grpc,
+        Protocol::Thrift => Wire::Other(arcstr::literal!("thrift")),
         Protocol::Mongo => Wire::Mongo { tls_required: false },
         Protocol::Memcached => Wire::Memcached,
         Protocol::Redis => Wire::Other(arcstr::literal!("redis")),
@@ -160,7 +160,11 @@ fn open(world: &mut World, run: RunId, listen: &crate::app::Listen) {
     let Some(process) = world.programs.processes.get(&run) else { return };
     let Some(port) = process.instance.port(&listen.port) else { return };
     let transport = if listen.udp { Transport::Udp } else { Transport::Tcp };
-    let socket = Socket { port, transport, wire: wire(listen.protocol), loopback_only: false };
+    let wire = match wire(listen.protocol) {
+        Wire::Mongo { .. } => Wire::Mongo { tls_required: process.instance.requires_tls() },
+        other => other,
+    };
+    let socket = Socket { port, transport, wire, loopback_only: false };
     network::listen(world, run, socket);
 }
 
@@ -172,8 +176,32 @@ fn begin_dial(world: &mut World, run: RunId, dial: &Dial) -> Option<Outcome> {
     if let Some(peer) = answering(world, run, dial) {
         return dialled(world, run, dial, peer);
     }
-    let error = rules::unreachable(dial.protocol);
+    hang_up(world, run, dial);
+    let error = no_dial(world, run, dial)?;
     later(world, run, deadline - now, Outcome::Unreachable(error))
+}
+
+/// Whoever listens and does not understand the client says so in its own log.
+fn hang_up(world: &mut World, run: RunId, dial: &Dial) {
+    let Some((connection, _)) = connect(world, run, dial.target) else { return };
+    let (Some(peer), Some(client)) = (connection.run(), launch(world, run)) else { return };
+    let Some(instance) = world.programs.processes.get(&peer).map(|process| process.instance.clone()) else { return };
+    if let Some(line) = &instance.program.hangs_up {
+        let port = 32_768 + world.draw("hang-up").below(28_000);
+        let known = values(world, peer, ArcStr::new());
+        let text = instance.render(line, world.now, &|name| match name {
+            "address" => Some(format!("{}:{port}", client.pod_ip).into()),
+            _ => known(name),
+        });
+        world.history.write(peer, world.now, text);
+    }
+}
+
+/// How a dial fails that finds nobody to talk to.
+fn no_dial(world: &World, run: RunId, dial: &Dial) -> Option<ArcStr> {
+    let clients = world.programs.processes.get(&run)?.instance.program.clients;
+    let (connection, host) = connect(world, run, dial.target)?;
+    Some(clients.unreachable(dial.protocol, connection.not_open().as_ref(), &host, connection.port))
 }
 
 /// The process that answers a dial and speaks its protocol.
