@@ -24,8 +24,11 @@ use aiopslab::object;
 use aiopslab::object::resource;
 use aiopslab::problem::Registry;
 use aiopslab::session::{Options, Session};
+use aiopslab::tool::grammar::Dialect;
+use aiopslab::tool::table::ToolContext;
+use aiopslab::tool::{metrics, shell_tool};
 use aiopslab::trajectory::Action;
-use aiopslab::workload::{Arrivals, Workload};
+use aiopslab::workload::{Arrivals, Bursts, Height, Profile, Workload};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use std::sync::Arc;
@@ -260,17 +263,51 @@ fn episode(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// Ten minutes of a load with a burst every minute that everybody can serve. Items are virtual seconds.
+#[divan::bench(sample_count = 20)]
+fn advance_bursts(bencher: Bencher<'_, '_>) {
+    let mut cluster = settled();
+    let (_, app) = hotel();
+    let time = Duration::from_secs;
+    let bursts = Some(Bursts { first: time(60), every: time(60), lasts: time(5), height: Height::Factor(3.0) });
+    let profile = Profile { bursts, ..Profile::steady(10.0, Arrivals::Poisson) };
+    cluster.drive(NAMESPACE, Some(&app.under(profile))).expect("drives");
+    bencher.counter(ItemsCount::new(600_u32)).with_inputs(|| cluster.clone()).bench_local_refs(|cluster| {
+        let until = cluster.now() + time(600);
+        cluster.wait(until, &[])
+    });
+}
+
+/// `kubectl top pods`, by requests per second.
+#[divan::bench(args = [10.0, 1_000_000.0])]
+fn resource_metrics(bencher: Bencher<'_, '_>, rate: f64) {
+    let mut cluster = loaded(rate);
+    let pods = cluster.resources().expect("served").iter().find(|r| r.kind == "PodMetrics").expect("served").clone();
+    let request = ApiRequest::list(&pods, Some(NAMESPACE));
+    bencher.bench_local(|| cluster.api(&Identity::agent(), &request).expect("allowed"));
+}
+
+/// `get_metrics` for five minutes, files and all, by requests per second.
+#[divan::bench(args = [10.0, 1_000_000.0])]
+fn get_metrics(bencher: Bencher<'_, '_>, rate: f64) {
+    let mut cluster = loaded(rate);
+    cluster.wait(cluster.now() + Duration::from_secs(300), &[]);
+    let shell = shell_tool::workstation(cluster.now(), 1);
+    bencher.with_inputs(|| shell.clone()).bench_local_refs(|shell| {
+        let who = Identity::agent();
+        let mut context = ToolContext { cluster: &mut cluster, who: &who, shell, dialect: Dialect::Forgiving };
+        metrics::get_metrics(&mut context, &[NAMESPACE.into(), 5.into()])
+    });
+}
+
 /// Derives five minutes of all metrics, by requests per second.
 #[divan::bench(args = [10.0, 1_000_000.0])]
-fn metrics_5_min(bencher: Bencher<'_, '_>, rate_per_s: f64) {
+fn metrics_5_min(bencher: Bencher<'_, '_>, rate: f64) {
     use aiopslab::cluster::MetricsQuery;
     use aiopslab::cluster::sim::metrics::{SCRAPE, derive};
-    use aiopslab::workload::{Arrivals, Workload};
     let (_, app) = hotel();
-    let mut cluster = settled();
-    let mix = app.endpoints.iter().map(|e| (e.name.clone(), e.weight)).collect();
-    cluster.drive(&app.namespace, Some(&Workload::steady(rate_per_s, Arrivals::Poisson, mix))).expect("driven");
-    cluster.wait(cluster.now() + Duration::from_secs(400), &[]);
+    let mut cluster = loaded(rate);
+    cluster.wait(cluster.now() + Duration::from_secs(300), &[]);
     let until = cluster.now();
     let since = until - Duration::from_secs(300);
     let query = MetricsQuery { namespace: app.namespace.as_str().into(), names: Vec::new(), since, until, step: SCRAPE, limit: 1_000 };
