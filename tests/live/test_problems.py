@@ -21,6 +21,8 @@ from conftest import SUMMARY, kubectl, make
 
 #: Suffixes of the environments that take part.
 ENVIRONMENTS = "abcdef"
+#: The application whose problems are played.
+APP = "hotel-reservation"
 #: What a kernel may lack; nothing else may be missing on a cluster that these tests start.
 OPTIONAL = ("network_delay_hotel_res",)
 #: What a submission without an answer says.
@@ -107,7 +109,7 @@ def worker(work: queue.Queue[aiopslab.Problem], suffix: str, into: list[dict[str
 def played() -> list[dict[str, Any]]:
     work: queue.Queue[aiopslab.Problem] = queue.Queue()
     # The long ones first, so that no environment is left with one at the end.
-    for problem in sorted(aiopslab.list_problems(), key=lambda p: (p.task != "mitigation", p.id)):
+    for problem in sorted(aiopslab.list_problems(app=APP), key=lambda p: (p.task != "mitigation", p.id)):
         work.put(problem)
     results: list[dict[str, Any]] = []
     errors: list[str] = []
@@ -127,7 +129,7 @@ def played() -> list[dict[str, Any]]:
 
 def summary(results: list[dict[str, Any]], errors: list[str], seconds: float) -> list[str]:
     """What is printed after the tests: what came of every policy, who was not solved by the runbook, what was not played and why."""
-    lines = [f"{len(aiopslab.list_problems())} problems in {len(ENVIRONMENTS)} environments, {seconds:.0f} s"]
+    lines = [f"{len(aiopslab.list_problems(app=APP))} problems in {len(ENVIRONMENTS)} environments, {seconds:.0f} s"]
     for policy in ("nothing", "oracle", "runbook", "destroy"):
         mine = [one for one in results if one["policy"] == policy]
         solved = [one for one in mine if one["success"]]
@@ -137,8 +139,10 @@ def summary(results: list[dict[str, Any]], errors: list[str], seconds: float) ->
         )
     failed = [one["problem"] for one in results if one["policy"] == "runbook" and not one["success"]]
     lines.append(f"not solved by the runbook: {', '.join(sorted(failed)) or 'none'}")
-    variants = [problem.id for problem in aiopslab.list_problems() if "runbook" not in policies_of(problem)]
+    variants = [problem.id for problem in aiopslab.list_problems(app=APP) if "runbook" not in policies_of(problem)]
     lines.append(f"played by nothing and the oracle only: {', '.join(sorted(variants))}")
+    others = [problem.id for problem in aiopslab.list_problems() if problem.app != APP]
+    lines.append(f"not played, of other applications: {', '.join(sorted(others))}")
     lines.extend(f"skipped {one['problem']}: {one['why']}" for one in results if one["policy"] == "skipped")
     lines.extend(f"error: {error}" for error in errors)
     return lines
@@ -149,7 +153,7 @@ def outcomes(played: list[dict[str, Any]], policy: str) -> dict[str, bool]:
 
 
 def test_every_problem_was_played_on_the_live_cluster(played: list[dict[str, Any]]) -> None:
-    assert {one["problem"] for one in played} == {problem.id for problem in aiopslab.list_problems()}
+    assert {one["problem"] for one in played} == {problem.id for problem in aiopslab.list_problems(app=APP)}
     finished = [one for one in played if one["policy"] != "skipped"]
     assert {one["cluster"] for one in finished} == {"live"}
     assert {one["suffix"] for one in played} == set(ENVIRONMENTS), "all environments took part"
@@ -172,7 +176,7 @@ def test_the_runbook_agents_result_is_reported(played: list[dict[str, Any]], rec
     solved = sorted(problem for problem, success in results.items() if success)
     record_property("runbook_solved", f"{len(solved)} of {len(results)}")
     skipped = {one["problem"] for one in played if one["policy"] == "skipped"}
-    assert set(results) == {problem.id for problem in aiopslab.list_problems() if "runbook" in policies_of(problem)} - skipped
+    assert set(results) == {problem.id for problem in aiopslab.list_problems(app=APP) if "runbook" in policies_of(problem)} - skipped
 
 
 def test_only_what_a_kernel_may_lack_is_skipped(played: list[dict[str, Any]]) -> None:
