@@ -86,8 +86,11 @@ fn places_are_accepted_by_every_name_in_every_dress() {
     }
 }
 
+/// A system level and a fault type.
+type Label = (&'static str, &'static str);
+
 /// AIOpsLab's label, and what else is right here.
-const LABELS: &[(&str, (&str, &str), &[(&str, &str)])] = &[
+const LABELS: &[(&str, Label, &[Label])] = &[
     ("misconfig_app_hotel_res-analysis-1", ("Application", "Misconfiguration"), &[]),
     ("revoke_auth_mongodb-analysis-1", ("Application", "Authentication Issue"), &[]),
     ("revoke_auth_mongodb-analysis-2", ("Application", "Authentication Issue"), &[]),

@@ -187,7 +187,10 @@ fn constant_answers_are_right_only_where_they_are() {
     let all = "submit([\"frontend\", \"search\", \"geo\", \"rate\", \"profile\", \"recommendation\", \"user\", \"reservation\"])";
     assert!(solved(Task::Localization, all).is_empty(), "naming everything is no answer");
     let answer = "submit({\"system_level\": \"Application\", \"fault_type\": \"Misconfiguration\"})";
-    assert_eq!(solved(Task::Analysis, answer), ["auth_miss_mongodb-analysis-1", "misconfig_app_hotel_res-analysis-1", "wrong_bin_usage-analysis-1"]);
+    assert_eq!(
+        solved(Task::Analysis, answer),
+        ["auth_miss_mongodb-analysis-1", "misconfig_app_hotel_res-analysis-1", "wrong_bin_usage-analysis-1"]
+    );
 }
 
 #[test]

@@ -378,6 +378,7 @@ fn shape(line: &str) -> String {
 fn look(cluster: &mut SimCluster, began: SimTime, since: SimTime, until: SimTime) -> View {
     let who = Identity::operator();
     let services: Vec<String> = list(cluster, "apps", "deployments").iter().map(|d| d.name().to_owned()).collect();
+    let colours = regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid");
     let mut view = View::default();
     for pod in list(cluster, "", "pods") {
         let service = service_of(&services, pod.name());
@@ -392,7 +393,7 @@ fn look(cluster: &mut SimCluster, began: SimTime, since: SimTime, until: SimTime
                 ..LogQuery::default()
             };
             if let Ok(reply) = cluster.telemetry(&who, &TelemetryQuery::Logs(query)) {
-                let text = regex::Regex::new("\u{1b}\\[[0-9]+m").expect("valid").replace_all(&reply.into_log(), "").into_owned();
+                let text = colours.replace_all(&reply.into_log(), "").into_owned();
                 view.logs.entry(service.clone()).or_default().extend(text.lines().map(str::to_owned));
             }
         }

@@ -93,7 +93,12 @@ fn faults_show_where_they_should() {
     check(port, "kubectl get endpoints user-service -n {ns}", &[":9999"], &[]);
     check(port, &pods, &["Running"], &["Pending", "CrashLoopBackOff"]);
     let third = "k8s_target_port-misconfig-detection-3";
-    check(third, &logs("home-timeline-service"), &["Failed to read posts from post-storage-service", "Host: post-storage-service"], &[]);
+    check(
+        third,
+        &logs("home-timeline-service"),
+        &["ReadHomeTimeline) Failed to connect to post-storage-service", "Host: post-storage-service"],
+        &[],
+    );
     let tls = "auth_miss_mongodb-detection-1";
     check(tls, &logs("url-shorten-service"), &["Error in createIndexes: No suitable servers found", "try again"], &["Starting the"]);
     check(tls, &logs("url-shorten-mongodb"), &["SSLHandshakeFailed", "\"ssl\":\"on\""], &[]);
@@ -122,7 +127,7 @@ fn other_right_repairs_pass() {
     played("scale_pod_zero_social_net-mitigation-1", 6, &["kubectl scale deployment user-service -n {ns} --replicas=2", "sleep 20"], true);
     let free = "kubectl patch deployment user-service -n {ns} --type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/nodeSelector\"}]'";
     played("assign_to_non_existent_node_social_net-mitigation-1", 6, &[free, "sleep 20"], true);
-    let label = "kubectl patch deployment user-service -n {ns} -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"kubernetes.io/hostname\":\"worker-1\"}}}}}'";
+    let label = "kubectl patch deployment user-service -n {ns} -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"kubernetes.io/hostname\":\"node-1\"}}}}}'";
     played("assign_to_non_existent_node_social_net-mitigation-1", 7, &[label, "sleep 20"], true);
 }
 

@@ -107,6 +107,19 @@ pub struct Complaint {
     pub until: Option<SimTime>,
 }
 
+/// A container whose process could not be started: no run, yet a restart that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When.
+    pub at: SimTime,
+    /// The pod.
+    pub pod_uid: ArcStr,
+    /// The container.
+    pub container: ArcStr,
+    /// How often it was restarted by then.
+    pub restart: u32,
+}
+
 /// What happened.
 #[derive(Clone, Default)]
 pub struct History {
@@ -116,6 +129,7 @@ pub struct History {
     /// When pods were gone, by uid.
     gone: OrdMap<ArcStr, SimTime>,
     started: u64,
+    refusals: Vector<Refusal>,
     complaints: Vector<Complaint>,
     regimes: OrdMap<ArcStr, Vector<Regime>>,
     visits: Vector<Visit>,
@@ -229,6 +243,16 @@ impl History {
         self.regimes.keys()
     }
 
+    /// Records that a container's process could not be started.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusals.push_back(refusal);
+    }
+
+    /// The containers of a pod whose process could not be started, oldest first.
+    pub fn refusals(&self, pod_uid: &str) -> impl Iterator<Item = &Refusal> {
+        self.refusals.iter().filter(move |refusal| refusal.pod_uid == pod_uid)
+    }
+
     /// Records that a run begins to complain.
     pub fn complain(&mut self, complaint: Complaint) {
         self.complaints.push_back(complaint);
@@ -270,6 +294,9 @@ impl History {
             if let Some((_, line)) = self.runs.get_mut(run).and_then(|run| Arc::make_mut(&mut run.lines).get_mut(*at)) {
                 *line = names.text(line);
             }
+        }
+        for refusal in self.refusals.iter_mut() {
+            refusal.pod_uid = names.text(&refusal.pod_uid);
         }
         for complaint in self.complaints.iter_mut() {
             complaint.error = names.text(&complaint.error);

@@ -10,7 +10,7 @@ use super::sync::Flow;
 use super::{Work, draw, drawn, edit, images, nodes, stop};
 use crate::app::StartError;
 use crate::cluster::sim::controllers::events::{self, Severity, Source};
-use crate::cluster::sim::history::{Launch, RunId};
+use crate::cluster::sim::history::{Launch, Refusal, RunId};
 use crate::cluster::sim::programs;
 use crate::cluster::sim::world::{Event, World};
 use crate::object::{Json, Object};
@@ -202,6 +202,8 @@ fn refuse(world: &mut World, uid: &str, object: &Object, spec: &Json, launch: &L
         return fail(world, uid, object, &name, Reason::new("CreateContainerError", message));
     }
     let end = End { at: world.now, code: 128, reason: arcstr::literal!("StartError"), message: message.as_str().into() };
+    let refusal = Refusal { at: world.now, pod_uid: uid.into(), container: name.clone(), restart: restarts(world, uid, &name) };
+    world.history.refuse(refusal);
     renew(world, uid, spec, None, Some(end));
     report(world, object, &name, Severity::Warning, ("Failed", &format!("Error: {message}")));
     fail(world, uid, object, &name, Reason::new("RunContainerError", message))

@@ -293,6 +293,12 @@ impl<'w> Scene<'w> {
                     let first = latest.get(&life.run.launch.container).map_or(life_at, |(first, _)| *first);
                     latest.insert(&life.run.launch.container, (first, life.run.restart));
                 }
+                let uid = pod.lives.first().map_or("", |life| life.run.launch.pod_uid.as_str());
+                for refusal in self.world.history.refusals(uid).filter(|refusal| refusal.at <= at) {
+                    if let Some((_, restart)) = latest.get_mut(&refusal.container) {
+                        *restart = (*restart).max(refusal.restart);
+                    }
+                }
                 for (life_at, restart) in latest.values() {
                     found.add(Place::Restarts(index, *life_at), name, Vec::new(), (*instant, f64::from(*restart)));
                 }
