@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,10 +47,12 @@ class Finding:
     Attributes:
         workload: Name of the Deployment or Service.
         kind: ``scaled-to-zero``, ``crash``, ``denied``, ``unknown-user``, ``image``, ``unscheduled``, ``unbound``, ``no-endpoints``,
-            ``unready``, ``command``, ``changed``, ``late`` or ``silent``.
+            ``unready``, ``port``, ``tls``, ``command``, ``changed``, ``late`` or ``silent``.
         evidence: What was seen.
         replicas: Replicas it had before, where that is known.
         volumes: Volumes that are bound to claims which are gone.
+        patch: A JSON patch that puts it right.
+        clients: Deployments that wait for it.
     """
 
     workload: str
@@ -58,6 +60,8 @@ class Finding:
     evidence: str
     replicas: int = 1
     volumes: tuple[str, ...] = ()
+    patch: str = ""
+    clients: tuple[str, ...] = ()
 
 
 class RunbookAgent:
@@ -125,8 +129,13 @@ def _diagnose(namespace: str, *, again: bool = False) -> Generator[str, str, Fin
     if finding is not None:
         return finding
     commands = yield _shell(f"kubectl get deployments -n {namespace} -o custom-columns={_COMMANDS}")
-    finding = _strange_command(commands)
+    services = yield _shell(f"kubectl get services -n {namespace} -o custom-columns={_TARGETS}")
+    finding = _strange_command(commands) or _wrong_port(services, commands)
     if finding is not None or again:
+        return finding
+    errors = yield _shell(_LAST_ERRORS.format(namespace=namespace))
+    finding = _closed_store(errors)
+    if finding is not None:
         return finding
     replicasets = yield _shell(f"kubectl get replicasets -n {namespace} --sort-by=.metadata.creationTimestamp")
     finding = _recent_change(replicasets, deployments)
@@ -226,7 +235,39 @@ def _recent_change(replicasets: str, deployments: str) -> Finding | None:
 
 
 #: The columns of a table of Deployments and what they run.
-_COMMANDS = "NAME:.metadata.name,COMMAND:.spec.template.spec.containers[0].command[0]"
+_CONTAINERS = ".spec.template.spec.containers"
+_COMMANDS = f"NAME:.metadata.name,COMMAND:{_CONTAINERS}[0].command[0],PORTS:{_CONTAINERS}[*].ports[*].containerPort"
+#: The columns of a table of Services and the ports of pods that they send to.
+_TARGETS = "NAME:.metadata.name,PORTS:.spec.ports[*].port,TARGETS:.spec.ports[*].targetPort"
+#: The last two errors in the log of every Deployment's pods, a line each.
+_LAST_ERRORS = (
+    "for each in $(kubectl get deployments -n {namespace} -o name); do "
+    "echo $each $(kubectl logs -n {namespace} $each --tail=20 | grep -i error | tail -2); done"
+)
+
+
+def _wrong_port(services: str, deployments: str) -> Finding | None:
+    """A Service that sends to a port which its pods do not name, though they name another one."""
+    named = {row["NAME"]: row.get("PORTS", "").split(",") for row in parse_table(deployments)}
+    for row in parse_table(services):
+        ports = named.get(row["NAME"], [])
+        for place, (port, target) in enumerate(zip(row.get("PORTS", "").split(","), row.get("TARGETS", "").split(","), strict=False)):
+            if ports and target.isdigit() and all(one.isdigit() for one in ports) and target not in ports:
+                right = port if port in ports else ports[0]
+                patch = json.dumps([{"op": "replace", "path": f"/spec/ports/{place}/targetPort", "value": int(right)}])
+                return Finding(
+                    row["NAME"], "port", f"service {row['NAME']} sends to port {target}, pods have {', '.join(ports)}", patch=patch
+                )
+    return None
+
+
+def _closed_store(errors: str) -> Finding | None:
+    """A database that hangs up on its clients."""
+    found = re.search(r"deployment.apps/(\S+) .*connection closed calling ismaster on '([^':]+):", errors)
+    if found is None:
+        return None
+    client, store = found.groups()
+    return Finding(store, "tls", f"{store} hangs up on {client}", clients=(client,))
 
 
 def _strange_command(commands: str) -> Finding | None:
@@ -261,29 +302,58 @@ def _confirm(namespace: str, finding: Finding) -> Generator[str, str, Finding]:
 
 def _repair(namespace: str, finding: Finding) -> Plan:
     """The rule for the finding's kind."""
-    target = f"deployment/{finding.workload}"
-    if finding.kind == "scaled-to-zero":
-        yield _shell(f"kubectl scale {target} -n {namespace} --replicas={finding.replicas}")
-        return
-    if finding.kind == "unbound":
-        for volume in finding.volumes:
-            yield _shell(f"kubectl patch persistentvolume {volume} -p '{_FREE}'")
-        return
-    if finding.kind == "command":
-        yield _shell(f"kubectl patch {target} -n {namespace} --type=json -p '{_command_patch(finding.workload)}'")
-        return
-    if finding.kind in ("denied", "unknown-user"):
-        yield from _let_in(namespace, finding)
-        return
-    if finding.kind in ("late", "silent"):
-        # What slows a pod's network down or cuts it off goes with the pod.
-        yield _shell(f"kubectl rollout restart {target} -n {namespace}")
-        return
-    undone = yield _shell(f"kubectl rollout undo {target} -n {namespace}")
+    yield from _RULES.get(finding.kind, _roll_back)(namespace, finding)
+
+
+def _scale_up(namespace: str, finding: Finding) -> Plan:
+    yield _shell(f"kubectl scale deployment/{finding.workload} -n {namespace} --replicas={finding.replicas}")
+
+
+def _free_volumes(namespace: str, finding: Finding) -> Plan:
+    del namespace
+    for volume in finding.volumes:
+        yield _shell(f"kubectl patch persistentvolume {volume} -p '{_FREE}'")
+
+
+def _own_command(namespace: str, finding: Finding) -> Plan:
+    yield _shell(f"kubectl patch deployment/{finding.workload} -n {namespace} --type=json -p '{_command_patch(finding.workload)}'")
+
+
+def _right_port(namespace: str, finding: Finding) -> Plan:
+    yield _shell(f"kubectl patch service {finding.workload} -n {namespace} --type=json -p '{finding.patch}'")
+
+
+def _open_store(namespace: str, finding: Finding) -> Plan:
+    config = f"configmap {finding.workload} -n {namespace}"
+    yield _shell(f"kubectl get {config} -o yaml | sed 's/requireTLS/disabled/' | kubectl apply -f -")
+    for name in (finding.workload, *finding.clients):
+        yield _shell(f"kubectl rollout restart deployment/{name} -n {namespace}")
+        yield _shell(f"kubectl rollout status deployment/{name} -n {namespace} --timeout=30s")
+
+
+def _new_network(namespace: str, finding: Finding) -> Plan:
+    # What slows a pod's network down or cuts it off goes with the pod.
+    yield _shell(f"kubectl rollout restart deployment/{finding.workload} -n {namespace}")
+
+
+def _find_a_node(namespace: str, finding: Finding) -> Plan:
+    target = f"deployment/{finding.workload} -n {namespace}"
+    selector = yield _shell(f"kubectl get {target} -o jsonpath={{.spec.template.spec.nodeSelector}}")
+    if selector.startswith("{"):
+        yield _shell(f"kubectl patch {target} --type=json -p '{_ANYWHERE}'")
+    else:
+        yield from _roll_back(namespace, finding)
+
+
+def _roll_back(namespace: str, finding: Finding) -> Plan:
+    target = f"deployment/{finding.workload} -n {namespace}"
+    undone = yield _shell(f"kubectl rollout undo {target}")
     if "rolled back" not in undone and "skipped rollback" not in undone:
-        yield _shell(f"kubectl rollout restart {target} -n {namespace}")
+        yield _shell(f"kubectl rollout restart {target}")
 
 
+#: Pods that fit on any node.
+_ANYWHERE = '[{"op":"remove","path":"/spec/template/spec/nodeSelector"}]'
 #: A volume that is nobody's.
 _FREE = '{"spec":{"claimRef":null}}'
 
@@ -306,6 +376,21 @@ def _let_in(namespace: str, finding: Finding) -> Plan:
         for script in ([create] if finding.kind == "unknown-user" else []) + [grant]:
             yield _shell(f'kubectl exec {store} -n {namespace} -- {mongo} "{script}"')
     yield _shell(f"kubectl rollout restart deployment/{finding.workload} -n {namespace}")
+
+
+#: How each kind of finding is repaired; what is not here is rolled back.
+_RULES: dict[str, Callable[[str, Finding], Plan]] = {
+    "scaled-to-zero": _scale_up,
+    "unbound": _free_volumes,
+    "command": _own_command,
+    "denied": _let_in,
+    "unknown-user": _let_in,
+    "late": _new_network,
+    "silent": _new_network,
+    "port": _right_port,
+    "tls": _open_store,
+    "unscheduled": _find_a_node,
+}
 
 
 def _verify(namespace: str, finding: Finding) -> Plan:
@@ -337,6 +422,8 @@ _LABELS = {
     "denied": ("Application", "Authentication Issue"),
     "unknown-user": ("Application", "Authentication Issue"),
     "command": ("Application", "Misconfiguration"),
+    "port": ("Virtualization", "Misconfiguration"),
+    "tls": ("Application", "Misconfiguration"),
     "no-endpoints": ("Virtualization", "Misconfiguration"),
     "unready": ("Application", "Misconfiguration"),
     "changed": ("Application", "Misconfiguration"),
