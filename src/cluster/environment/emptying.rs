@@ -56,11 +56,22 @@ pub(super) fn empty(
     let names: Vec<String> = (0..nodes.len()).map(|number| format!("emptying-{number}")).collect();
     remove_pods(cluster, place, &names)?;
     for (name, node) in names.iter().zip(&nodes) {
-        let create = ApiRequest::create(core("pods"), Some(&place.namespace), pod(name, node.as_deref(), &mounts));
-        cluster.api(&Identity::operator(), &create).map_err(EnvironmentError::api(format!("creating pod {name}")))?;
+        create(cluster, place, name, pod(name, node.as_deref(), &mounts))?;
     }
     await_end(cluster, place, &names)?;
     remove_pods(cluster, place, &names)
+}
+
+/// Creates a pod; a quota that was made just now has to be counted first.
+fn create(cluster: &mut dyn Cluster, place: &Place, name: &str, pod: Json) -> Result<(), EnvironmentError> {
+    let give_up = cluster.now() + BOUND_WITHIN;
+    let request = ApiRequest::create(core("pods"), Some(&place.namespace), pod);
+    loop {
+        match cluster.api(&Identity::operator(), &request) {
+            Err(error) if error.message.contains("status unknown for quota") && cluster.now() < give_up => pause(cluster),
+            other => return other.map(drop).map_err(EnvironmentError::api(format!("creating pod {name}"))),
+        }
+    }
 }
 
 /// Where a store's folder is.
@@ -82,6 +93,11 @@ impl Mount {
     }
 }
 
+/// What it takes to remove files.
+fn small() -> Json {
+    object! { "cpu" => "100m", "memory" => "64Mi" }
+}
+
 /// A pod with all the folders.
 fn pod(name: &str, node: Option<&str>, mounts: &[Mount]) -> Json {
     let volume_name = |number: usize| format!("store-{number}");
@@ -98,6 +114,8 @@ fn pod(name: &str, node: Option<&str>, mounts: &[Mount]) -> Json {
     let script = format!("{remove} || sleep 1 && {remove}");
     let container = object! {
         "name" => "emptying", "image" => mounts.first().map_or("", |mount| mount.image.as_str()), "imagePullPolicy" => "IfNotPresent",
+        // Its own, so that a namespace's defaults for the application do not keep it from running.
+        "resources" => object! { "requests" => small(), "limits" => small() },
         "command" => array!["sh", "-c", script], "volumeMounts" => (0..mounts.len()).map(mount).collect::<Json>(),
     };
     let mut spec = object! {
