@@ -167,6 +167,12 @@ def test_a_read_only_user(tmp_path: Path, kubeconfig: Path) -> None:
         kubectl("delete", "serviceaccount", "looker", "-n", "default", check=False)
 
 
+def reset_puts_right(suffix: str) -> None:
+    """In a namespace that bears our label, what the record does not know is removed before anything is deployed."""
+    with make(PROBLEM, suffix) as env:
+        env.reset(seed=0)
+
+
 def test_a_namespace_out_of_quota() -> None:
     namespace = "test-hotel-reservation-quota"
     label = f"aiopslab.dev/environment={namespace}"
@@ -174,8 +180,7 @@ def test_a_namespace_out_of_quota() -> None:
     try:
         kubectl("label", "namespace", namespace, label)
         kubectl("create", "quota", "small", "--hard=pods=3", "-n", namespace)
-        text = reset_fails(aiopslab.ResetFailed, "exceeded quota: small", 90, suffix="quota")
-        assert namespace in text
+        reset_puts_right("quota")
     finally:
         kubectl("delete", "namespace", namespace, f"{namespace}-operations", "--wait=false")
         kubectl("delete", "pv", "-l", label)
@@ -194,7 +199,7 @@ def test_somebody_elses_namespace_is_not_touched() -> None:
         kubectl("delete", "namespace", namespace, f"{namespace}-operations", "--wait=false", check=False)
 
 
-def test_a_small_cluster_says_what_does_not_fit() -> None:
+def test_limits_that_let_nothing_run() -> None:
     suffix, namespace = "huge", "test-hotel-reservation-huge"
     label = f"aiopslab.dev/environment={namespace}"
     kubectl("create", "namespace", namespace)
@@ -209,7 +214,7 @@ def test_a_small_cluster_says_what_does_not_fit() -> None:
         import subprocess
 
         subprocess.run(["kubectl", "apply", "-f", "-"], input=json.dumps(limits), text=True, check=True, capture_output=True)
-        reset_fails(aiopslab.ResetFailed, "Insufficient memory", 60, suffix=suffix, ready_timeout_s=15)
+        reset_puts_right(suffix)
     finally:
         kubectl("delete", "namespace", namespace, f"{namespace}-operations", "--wait=false")
         kubectl("delete", "pv", "-l", label)
